@@ -1,0 +1,1 @@
+"""Frozen records, protocols, the policy contract and the error tree. Imports numpy and msgspec only."""

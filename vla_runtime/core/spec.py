@@ -1,0 +1,166 @@
+"""PolicySpec: the whole contract of a policy, carried inside its file as full-precision JSON.
+
+The exporter writes it, ``vla-run`` checks it against the robot's YAML before anything moves.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vla_runtime.core.errors import PolicyFileError
+from vla_runtime.core.instructions import InstructionEncoding
+
+__all__ = [
+    "FORMAT_VERSION",
+    "METADATA_KEY",
+    "ActionSpec",
+    "CameraSpec",
+    "GoldenSample",
+    "Normalisation",
+    "PolicySpec",
+    "StateSpec",
+    "Unit",
+]
+
+FORMAT_VERSION = 1
+METADATA_KEY = "vla_runtime.policy_spec"
+"""Where the JSON lies: ONNX ``metadata_props`` key, TorchScript ``_extra_files`` name."""
+
+Unit = Literal["rad", "m", "none"]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Frozen, and a key this version does not know is an error, never ignored."""
+
+
+class ActionSpec(_Part):
+    """One action dimension: its joint, its unit and the range seen in the training data."""
+
+    name: str
+    unit: Unit
+    low: float
+    high: float
+
+
+class StateSpec(_Part):
+    """One state input: ``<joint>.position``, ``<joint>.velocity`` or the name of one of the robot's extras."""
+
+    name: str
+    unit: Unit
+
+
+class CameraSpec(_Part):
+    """One image input, u8[B, height, width, 3]. ``resize``: what may be done to a frame of another size.
+
+    ``none``: another size is refused. ``area``: shrunk or stretched to fit by area interpolation.
+    """
+
+    name: str
+    height: int
+    width: int
+    colour: Literal["rgb"] = "rgb"
+    resize: Literal["none", "area"] = "none"
+
+
+class Normalisation(_Part):
+    """The statistics folded into the graph, for people to read: y = (x - mean) / std."""
+
+    state_mean: tuple[float, ...]
+    state_std: tuple[float, ...]
+    action_mean: tuple[float, ...]
+    action_std: tuple[float, ...]
+
+
+class GoldenSample(_Part):
+    """The chunk, [H][A], that the inputs of ``core.golden.golden_inputs`` must give, and the tolerance allowed."""
+
+    instruction: str
+    actions: tuple[tuple[float, ...], ...]
+    tolerance: float
+
+
+class PolicySpec(_Part):
+    """What a policy expects and gives. ``dt_ns`` is the time between two rows of a chunk."""
+
+    name: str
+    chunk_length: int
+    dt_ns: int
+    actions: tuple[ActionSpec, ...]
+    state: tuple[StateSpec, ...]
+    cameras: tuple[CameraSpec, ...]
+    instruction: InstructionEncoding
+    head: Literal["continuous", "tokens"]
+    normalisation: Normalisation
+    format_version: int = FORMAT_VERSION
+    golden: GoldenSample | None = None
+    checkpoint_sha256: str = ""
+    exporter: str = ""
+    libraries: dict[str, str] = {}
+
+    def to_json(self) -> bytes:
+        """Full-precision JSON: every float reads back to the same bits."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> PolicySpec:
+        """Read and check a contract.
+
+        Raises:
+            PolicyFileError: not JSON, a field missing or unknown, another format version, or sizes that disagree.
+        """
+        try:
+            version = msgspec.json.decode(data, type=_Version).format_version
+        except msgspec.MsgspecError as error:
+            raise PolicyFileError(f"the contract in the policy file cannot be read: {error}") from error
+        if version != FORMAT_VERSION:
+            raise PolicyFileError(f"the policy file has format version {version}, this runtime reads {FORMAT_VERSION}")
+        try:
+            spec = msgspec.json.decode(data, type=cls)
+        except msgspec.MsgspecError as error:
+            raise PolicyFileError(f"the contract in the policy file is invalid: {error}") from error
+        spec.check()
+        return spec
+
+    def check(self) -> None:
+        """Raise PolicyFileError where the contract contradicts itself."""
+        problems = list(self._problems())
+        if problems:
+            raise PolicyFileError("the policy's contract contradicts itself: " + "; ".join(problems))
+
+    def _problems(self) -> list[str]:
+        problems = []
+        if self.chunk_length < 1:
+            problems.append(f"chunk_length is {self.chunk_length}, expected at least 1")
+        if self.dt_ns < 1:
+            problems.append(f"dt_ns is {self.dt_ns}, expected at least 1")
+        for field, names in (
+            ("actions", [action.name for action in self.actions]),
+            ("state", [entry.name for entry in self.state]),
+            ("cameras", [camera.name for camera in self.cameras]),
+        ):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                problems.append(f"{field} names {', '.join(repeated)} twice")
+        if not self.actions:
+            problems.append("there is no action")
+        if not self.instruction.texts:
+            problems.append("there is no instruction")
+        for field, values, expected in (
+            ("state_mean", self.normalisation.state_mean, len(self.state)),
+            ("state_std", self.normalisation.state_std, len(self.state)),
+            ("action_mean", self.normalisation.action_mean, len(self.actions)),
+            ("action_std", self.normalisation.action_std, len(self.actions)),
+        ):
+            if len(values) != expected:
+                problems.append(f"normalisation.{field} has {len(values)} values, expected {expected}")
+        if self.golden is not None:
+            rows = self.golden.actions
+            if len(rows) != self.chunk_length or any(len(row) != len(self.actions) for row in rows):
+                problems.append(f"the golden sample is not {self.chunk_length} rows of {len(self.actions)}")
+        return problems
+
+
+class _Version(msgspec.Struct):
+    format_version: int

@@ -1,0 +1,145 @@
+"""The records that travel through the runtime. All are frozen; all times are int ns of CLOCK_MONOTONIC.
+
+Shapes: H = chunk length, A = action dimensions (= joints D), S = state inputs of the policy.
+Units: rad for revolute joints, m for prismatic ones, as the robot's YAML says joint by joint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "F32",
+    "F64",
+    "U8",
+    "ActionChunk",
+    "Frame",
+    "Intervention",
+    "Observation",
+    "PlanRequest",
+    "PlannerStatus",
+    "RobotState",
+    "TaskStatus",
+    "Tick",
+]
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+U8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded camera image: ``pixels`` u8[H, W, 3], RGB, and the instant its exposure ended."""
+
+    pixels: U8
+    capture_ns: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """What a robot that knows its task says about the running episode (simulators and ToyVLAEnv do)."""
+
+    episode: int
+    step: int
+    done: bool
+    success: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RobotState:
+    """What the robot measured.
+
+    ``position`` f64[D] in the action's joint order, ``velocity`` f64[D] or None, ``extras`` f64[E] in the
+    order of the robot config's ``extras`` (a force, a target: whatever else the policy's state may name).
+    """
+
+    position: F64
+    velocity: F64 | None
+    stamp_ns: int
+    seq: int
+    extras: F64 = field(default_factory=lambda: np.zeros(0))
+    task: TaskStatus | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """The policy's input: frames by camera name, ``state`` f32[S], and the oldest capture among the frames."""
+
+    images: Mapping[str, Frame]
+    state: F32
+    instruction: str
+    stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanRequest:
+    """A call for one chunk: ``seq`` counts up from 0 in an episode, ``stamp_ns`` is when it was sent."""
+
+    seq: int
+    stamp_ns: int
+    state: RobotState
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActionChunk:
+    """A policy's answer: ``actions`` f32[H, A] in physical units; row i is meant for ``t0_ns + i * dt_ns``.
+
+    ``frames`` names the camera frames that were looked at, as {camera: seq}, so that a log can re-infer it.
+    """
+
+    actions: F32
+    t0_ns: int
+    dt_ns: int
+    seq: int
+    request_seq: int
+    policy_hash: str
+    frames: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerStatus:
+    """``up``: the planner can answer requests. ``restarts`` counts since the run began; ``failure`` is the last cause."""
+
+    up: bool
+    restarts: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """A safety rule changed ``joint``'s command."""
+
+    rule: str
+    joint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Everything one pass of the loop saw and did: the unit of logging and of replay.
+
+    The states and chunks that arrived in this pass are logged beside it under the same ``index``; ``stop`` is the
+    stop that was asked for from outside ("" for none). ``wanted`` and ``command`` are f64[D] as tuples, None when
+    there was none. ``late_ns`` and ``compute_ns`` are measurements, not inputs: replay does not compare them.
+    """
+
+    index: int
+    now_ns: int
+    mode: str
+    cause: str
+    stop: str
+    state_seq: int
+    planner: PlannerStatus
+    request_seq: int
+    chunk_seq: int
+    wanted: tuple[float, ...] | None
+    command: tuple[float, ...] | None
+    interventions: tuple[Intervention, ...]
+    late_ns: int
+    compute_ns: int

@@ -1,0 +1,1 @@
+"""Messages between processes: how they look (msgspec, msgpack) and how they travel (ZMQ)."""

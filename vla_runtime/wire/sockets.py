@@ -1,0 +1,123 @@
+"""ZMQ sockets that never hang: LINGER 0, bounded queues, non-blocking calls, and a guard on where they reach.
+
+Endpoints stay on this machine (ipc, loopback) unless the config says ``insecure: true``: whoever can send a
+command can move the robot.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import zmq
+
+from vla_runtime.core.errors import ConfigError, Refusal
+
+__all__ = ["Endpoint", "check_endpoint", "open_socket", "private_directory", "receive_all", "send"]
+
+Endpoint = str
+_LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
+_MAX_IPC_PATH = 107  # sizeof(sockaddr_un.sun_path) - 1
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+def check_endpoint(endpoint: Endpoint, *, insecure: bool = False, path: str = "") -> Endpoint:
+    """Return ``endpoint`` if this runtime may use it.
+
+    Raises:
+        ConfigError: another transport than ipc and tcp, an ipc path that is too long, or a host beyond loopback
+            without ``insecure: true``.
+    """
+    scheme, _, rest = endpoint.partition("://")
+    if scheme == "ipc" and rest:
+        if len(rest.encode()) > _MAX_IPC_PATH:
+            raise ConfigError(
+                f"ipc path {rest!r} is longer than the {_MAX_IPC_PATH} bytes a socket name can have", path
+            )
+        return endpoint
+    if scheme != "tcp" or not rest:
+        raise ConfigError(f"{endpoint!r} is no endpoint; expected ipc:///path/to/socket or tcp://127.0.0.1:port", path)
+    try:
+        host, port = urlsplit(endpoint).hostname, urlsplit(endpoint).port
+    except ValueError as error:
+        raise ConfigError(f"{endpoint!r}: {error}; expected tcp://127.0.0.1:port", path) from error
+    if not host or port is None:
+        raise ConfigError(f"{endpoint!r} names no host or no port; expected tcp://127.0.0.1:port", path)
+    if host not in _LOOPBACK and not insecure:
+        raise ConfigError(
+            f"{endpoint!r} reaches beyond this machine, where anyone could command the robot or feed it images; "
+            "use ipc or 127.0.0.1, or accept the risk with 'insecure: true'",
+            path,
+        )
+    return endpoint
+
+
+def open_socket(
+    context: zmq.Context[zmq.Socket[bytes]],
+    kind: int,
+    *,
+    bind: Endpoint = "",
+    connect: Endpoint = "",
+    queue: int = 1000,
+) -> zmq.Socket[bytes]:
+    """A socket of ``kind``, bound or connected, with LINGER 0 and at most ``queue`` messages waiting each way."""
+    socket = context.socket(kind)
+    try:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, queue)
+        socket.setsockopt(zmq.RCVHWM, queue)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        if kind == zmq.SUB:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        if bind:
+            _bind(socket, bind)
+        if connect:
+            socket.connect(connect)
+    except BaseException:
+        socket.close(0)
+        raise
+    return socket
+
+
+def _bind(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise Refusal(f"{endpoint} is in use: is another vla-host or vla-run with this robot running?") from error
+        raise Refusal(f"cannot bind {endpoint}: {error.strerror}") from error
+
+
+def send(socket: zmq.Socket[bytes], message: bytes) -> bool:
+    """Queue ``message`` without waiting; False if the queue is full or nobody is there."""
+    try:
+        socket.send(message, zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    return True
+
+
+def receive_all(socket: zmq.Socket[bytes], limit: int = 1000) -> list[bytes]:
+    """Every message waiting now, oldest first, at most ``limit``. Multipart messages lose all but their last part."""
+    messages: list[bytes] = []
+    while len(messages) < limit:
+        try:
+            messages.append(socket.recv_multipart(zmq.NOBLOCK)[-1])
+        except zmq.Again:
+            break
+    return messages
+
+
+def private_directory(path: Path) -> Path:
+    """Create ``path`` readable by this user alone, or check that it is.
+
+    Raises:
+        Refusal: it belongs to someone else or others may enter it: they could command the robot.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.stat()
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise Refusal(f"{path} must belong to this user with mode 0700: sockets in it command a robot")
+    return path
