@@ -27,4 +27,5 @@ def golden_state(spec: PolicySpec, variant: int = 0) -> F32:
     """f32[S]: ``mean + std * sin(1 + i + 0.7 variant)``, inside the range the policy was trained on."""
     i = np.arange(len(spec.state))
     mean, std = np.array(spec.normalisation.state_mean), np.array(spec.normalisation.state_std)
-    return (mean + std * np.sin(1.0 + i + 0.7 * variant)).astype(np.float32)
+    state: F32 = (mean + std * np.sin(1.0 + i + 0.7 * variant)).astype(np.float32)
+    return state

@@ -31,11 +31,7 @@ METADATA_KEY = "vla_runtime.policy_spec"
 Unit = Literal["rad", "m", "none"]
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Frozen, and a key this version does not know is an error, never ignored."""
-
-
-class ActionSpec(_Part):
+class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One action dimension: its joint, its unit and the range seen in the training data."""
 
     name: str
@@ -44,14 +40,14 @@ class ActionSpec(_Part):
     high: float
 
 
-class StateSpec(_Part):
+class StateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One state input: ``<joint>.position``, ``<joint>.velocity`` or the name of one of the robot's extras."""
 
     name: str
     unit: Unit
 
 
-class CameraSpec(_Part):
+class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One image input, u8[B, height, width, 3]. ``resize``: what may be done to a frame of another size.
 
     ``none``: another size is refused. ``area``: shrunk or stretched to fit by area interpolation.
@@ -64,7 +60,7 @@ class CameraSpec(_Part):
     resize: Literal["none", "area"] = "none"
 
 
-class Normalisation(_Part):
+class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The statistics folded into the graph, for people to read: y = (x - mean) / std."""
 
     state_mean: tuple[float, ...]
@@ -73,7 +69,7 @@ class Normalisation(_Part):
     action_std: tuple[float, ...]
 
 
-class GoldenSample(_Part):
+class GoldenSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The chunk, [H][A], that the inputs of ``core.golden.golden_inputs`` must give, and the tolerance allowed."""
 
     instruction: str
@@ -81,7 +77,7 @@ class GoldenSample(_Part):
     tolerance: float
 
 
-class PolicySpec(_Part):
+class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a policy expects and gives. ``dt_ns`` is the time between two rows of a chunk."""
 
     name: str

@@ -105,7 +105,7 @@ class ActionChunk:
 
 @dataclass(frozen=True, slots=True)
 class PlannerStatus:
-    """``up``: the planner can answer requests. ``restarts`` counts since the run began; ``failure`` is the last cause."""
+    """Whether the planner can answer now, how often it was restarted since the run began, and why the last time."""
 
     up: bool
     restarts: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -102,11 +103,9 @@ def send(socket: zmq.Socket[bytes], message: bytes) -> bool:
 def receive_all(socket: zmq.Socket[bytes], limit: int = 1000) -> list[bytes]:
     """Every message waiting now, oldest first, at most ``limit``. Multipart messages lose all but their last part."""
     messages: list[bytes] = []
-    while len(messages) < limit:
-        try:
+    with suppress(zmq.Again):
+        while len(messages) < limit:
             messages.append(socket.recv_multipart(zmq.NOBLOCK)[-1])
-        except zmq.Again:
-            break
     return messages
 
 

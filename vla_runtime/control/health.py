@@ -1,0 +1,115 @@
+"""What a tick's facts mean for the mode: a pure function from a situation to events, highest rank first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vla_runtime.control.cause import Cause, Stop
+from vla_runtime.control.mode import Event, Mode
+from vla_runtime.control.safety import JointLimits
+from vla_runtime.core.types import F64, PlannerStatus, RobotState
+
+__all__ = ["LoopSettings", "Situation", "health"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopSettings:
+    """The loop's constants: times in ns, ``align_tolerance`` f64[D] in each joint's unit."""
+
+    period_ns: int
+    limits: JointLimits
+    align_tolerance: F64
+    state_timeout_ns: int = 100_000_000
+    hold_timeout_ns: int = 3_000_000_000
+    settle_ns: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Situation:
+    """What is known in one tick, before its mode is decided.
+
+    ``covered_ns``: when a row last covered a tick. ``checked``: the first action was found near enough.
+    ``aligned``: the last command was the policy's own, not one on the way to it.
+    """
+
+    now_ns: int
+    mode: Mode
+    entered_ns: int
+    state: RobotState | None
+    wanted: F64 | None
+    covered_ns: int
+    checked: bool
+    aligned: bool
+    stop: Stop | None
+    planner: PlannerStatus
+
+
+def health(now: Situation, settings: LoopSettings) -> Iterator[tuple[Event, Cause]]:
+    """The events of this tick, in order of rank."""
+    state, stop = now.state, now.stop
+    if stop is not None and (stop.emergency or stop.kind == "fault"):
+        yield Event.FAULT, Cause(stop.kind, stop.text)
+    if state is not None:
+        age_ns = now.now_ns - state.stamp_ns
+        if age_ns > settings.state_timeout_ns:
+            yield (
+                Event.FAULT,
+                Cause(
+                    "fault",
+                    f"the robot's state is {age_ns / 1e6:.0f} ms old, allowed {settings.state_timeout_ns / 1e6:.0f} ms",
+                ),
+            )
+        if now.mode is Mode.IDLE and (outside := _outside_limits(state, settings)):
+            yield Event.REFUSE, Cause("refused", outside)
+        if now.wanted is not None and not now.checked and (far := _too_far(now.wanted, state, settings)):
+            yield Event.REFUSE, Cause("refused", far)
+    if stop is not None:
+        yield Event.STOP, Cause(stop.kind, stop.text)
+    if state is not None and state.task is not None and state.task.done:
+        yield Event.STOP, Cause("done", "success" if state.task.success else "the episode is over")
+    without_plan_ns = now.now_ns - now.covered_ns
+    if now.wanted is None and without_plan_ns >= settings.hold_timeout_ns:
+        missing = "no state from the robot" if state is None else "no valid plan"
+        yield Event.HOLD_TIMEOUT, Cause("fault", f"{missing} for {without_plan_ns / 1e9:.1f} s{_planner(now.planner)}")
+    if now.now_ns - now.entered_ns >= settings.settle_ns:
+        yield Event.SETTLED, Cause("done", "at rest")
+    if state is not None:
+        yield Event.START, Cause("done", "the robot's state is known")
+    if now.aligned:
+        yield Event.ALIGNED, Cause("done", "the robot is where the policy wants to begin")
+    if now.wanted is None:
+        yield Event.STARVED, Cause("done", f"no row of a plan covers this tick{_planner(now.planner)}")
+    else:
+        yield Event.PLAN, Cause("done", "a valid plan is here")
+
+
+def _planner(status: PlannerStatus) -> str:
+    if status.up:
+        return ""
+    return f"; the planner is down: {status.failure or 'starting'}"
+
+
+def _outside_limits(state: RobotState, settings: LoopSettings) -> str:
+    limits = settings.limits
+    inside = (state.position >= limits.low) & (state.position <= limits.high)
+    if inside.all():
+        return ""
+    i = int(np.flatnonzero(~inside)[0])
+    return (
+        f"joint {limits.joints[i]!r} is at {state.position[i]:.4g}, outside its limits "
+        f"[{limits.low[i]:.4g}, {limits.high[i]:.4g}]; bring it back by hand first"
+    )
+
+
+def _too_far(wanted: F64, state: RobotState, settings: LoopSettings) -> str:
+    near = np.abs(wanted - state.position) <= settings.align_tolerance
+    if near.all():
+        return ""
+    i = int(np.flatnonzero(~near)[0])
+    return (
+        f"the policy's first action for joint {settings.limits.joints[i]!r} is {wanted[i]:.4g}, the joint is measured "
+        f"at {state.position[i]:.4g}: farther than align_tolerance {settings.align_tolerance[i]:.4g}"
+    )

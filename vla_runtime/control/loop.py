@@ -1,0 +1,132 @@
+"""The control loop: the first file to read.
+
+One pass reads the robot, asks for a plan when one is due, takes plans that came, decides the mode, turns the plan
+into a command that may be sent, sends it and records the pass. Real, simulated and replayed runs are this loop with
+other parts; nothing here asks which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vla_runtime.control.cause import Cause, Stop
+from vla_runtime.control.health import LoopSettings, Situation, health
+from vla_runtime.control.machine import ModeMachine
+from vla_runtime.control.metrics import LoopMetrics
+from vla_runtime.control.rate import Rate
+from vla_runtime.control.safety import SafetyChain, Verdict
+from vla_runtime.control.scheduler import Scheduler
+from vla_runtime.core.errors import DeviceLost
+from vla_runtime.core.protocols import Clock, Planner, Recorder, Robot
+from vla_runtime.core.types import F64, PlanRequest, RobotState, Tick
+
+__all__ = ["ControlLoop", "Parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a loop is made of. ``stop`` is polled once a tick: what asks the run to end from outside, or None."""
+
+    clock: Clock
+    robot: Robot
+    planner: Planner
+    scheduler: Scheduler
+    safety: SafetyChain
+    recorder: Recorder
+    stop: Callable[[], Stop | None]
+
+
+class ControlLoop:
+    """One episode, from the robot's first state to the end of its motion."""
+
+    def __init__(self, parts: Parts, settings: LoopSettings, instruction: str) -> None:
+        self.parts, self.settings, self.instruction = parts, settings, instruction
+        self.metrics = LoopMetrics()
+        self.mode = ModeMachine(parts.clock.now())
+        self.state: RobotState | None = None
+        self.command: F64 | None = None
+        self._checked = self._aligned = False
+
+    def run(self) -> Cause:
+        """Tick on absolute deadlines until the run is over; returns why it ended."""
+        clock = self.parts.clock
+        rate = Rate(self.settings.period_ns, clock.now())
+        while not self.mode.over:
+            self.tick(rate.deadline_ns)
+            clock.sleep_until(rate.next_deadline(clock.now()))
+        self.metrics.end(rate, self.mode.spent_ns, self.parts.scheduler)
+        return self.mode.cause
+
+    def tick(self, deadline_ns: int) -> None:
+        """One pass, meant to begin at ``deadline_ns``."""
+        now = self.parts.clock.now()
+        stop = self._read(now)
+        request_seq = self._request(now)
+        self._accept(now)
+        wanted = self.parts.scheduler.action_at(now)
+        self._decide(now, wanted, stop)
+        verdict = self._send(now, wanted)
+        self._record(now, deadline_ns, stop, request_seq, wanted, verdict)
+
+    def _read(self, now: int) -> Stop | None:
+        """Take the robot's new states; returns what asks the run to end."""
+        try:
+            states = self.parts.robot.read(now)
+        except DeviceLost as lost:
+            return Stop("fault", str(lost))
+        if states:
+            self.state = states[-1]
+            self.parts.recorder.states(self.metrics.ticks, states)
+        return self.parts.stop()
+
+    def _request(self, now: int) -> int:
+        if self.state is None or not self.mode.plans or not self.parts.scheduler.wants_plan(now):
+            return -1
+        request = PlanRequest(self.parts.scheduler.next_request(now), now, self.state, self.instruction)
+        self.parts.planner.request(request)
+        self.parts.recorder.request(self.metrics.ticks, request)
+        return request.seq
+
+    def _accept(self, now: int) -> None:
+        for chunk in self.parts.planner.poll(now):
+            refusal = self.parts.scheduler.accept(chunk, now)
+            if not refusal:
+                self.metrics.capture_to_chunk.add(now - chunk.t0_ns)
+            self.parts.recorder.chunk(self.metrics.ticks, chunk, refusal)
+
+    def _decide(self, now: int, wanted: F64 | None, stop: Stop | None) -> None:
+        """Let this tick's facts change the mode; a run that ends asks the robot to stop, once."""
+        covered_ns, planner = self.parts.scheduler.covered_ns, self.parts.planner.status(now)
+        situation = Situation(now, self.mode.mode, self.mode.entered_ns, self.state, wanted, covered_ns,
+                              self._checked, self._aligned, stop, planner)  # fmt: skip
+        changed = self.mode.update(now, health(situation, self.settings))
+        self._checked = self._checked or (wanted is not None and self.mode.moves)
+        if changed and self.mode.over:
+            self.parts.robot.stop(self.mode.stop_category(stop))
+
+    def _send(self, now: int, wanted: F64 | None) -> Verdict | None:
+        """Send what may be sent of ``wanted``; where no plan is followed, the last command again."""
+        if not self.mode.moves or self.state is None:
+            return None
+        previous = self.state.position if self.command is None else self.command
+        target = wanted if wanted is not None and self.mode.follows else previous
+        verdict = self.parts.safety.filter(target, previous)
+        self._aligned = target is wanted and all(change.rule != "step" for change in verdict.interventions)
+        self.command = verdict.command
+        self.parts.robot.write(verdict.command, now)
+        return verdict
+
+    def _record(self, now: int, deadline_ns: int, stop: Stop | None, request_seq: int, wanted: F64 | None,
+                verdict: Verdict | None) -> None:  # fmt: skip
+        late_ns, compute_ns = now - deadline_ns, self.parts.clock.now() - now
+        tick = Tick(
+            index=self.metrics.ticks, now_ns=now, mode=self.mode.mode.value, cause=self.mode.cause.text,
+            stop="" if stop is None else str(stop), state_seq=-1 if self.state is None else self.state.seq,
+            planner=self.parts.planner.status(now), request_seq=request_seq, chunk_seq=self.parts.scheduler.chunk_seq,
+            wanted=None if wanted is None else tuple(wanted.tolist()),
+            command=None if verdict is None else tuple(verdict.command.tolist()),
+            interventions=() if verdict is None else verdict.interventions, late_ns=late_ns, compute_ns=compute_ns,
+        )  # fmt: skip
+        self.metrics.tick(tick)
+        self.parts.recorder.tick(tick)
