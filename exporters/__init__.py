@@ -1,0 +1,1 @@
+"""From a checkpoint to a policy file: plain-tensor graph, ONNX and TorchScript, parity gate, ``vla-export``."""

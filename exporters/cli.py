@@ -1,0 +1,108 @@
+"""``vla-export``: a checkpoint becomes a policy file, or a message says why not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vla_runtime.core.errors import PolicyFileError, VlaError
+
+__all__ = ["main"]
+
+_EXAMPLES = """\
+examples:
+  vla-export model.pt                            model.onnx beside it, for the robot
+  vla-export model.pt --out policies/arm.onnx    another name
+  vla-export model.pt --format both --json       model.onnx and model.ts, a JSON report on the last line
+
+A file is written only if it agrees with the eager policy on several inputs and batch sizes.
+exit codes: 0 written, 2 refused (nothing written), 130 interrupted (nothing left behind)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        return _export(args)
+    except VlaError as error:
+        print(f"vla-export: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("vla-export: interrupted, nothing was written", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vla-export",
+        description="Turn a checkpoint of vla-train into a policy file for vla-run.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, help="model.pt, as written by vla-train")
+    parser.add_argument("--out", type=Path, help="the file to write (default: beside the checkpoint)")
+    parser.add_argument("--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix, or onnx")
+    parser.add_argument("--tolerance", type=float, default=1e-5, help="largest difference allowed (default: 1e-5)")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
+    return parser
+
+
+def _targets(args: argparse.Namespace) -> dict[str, Path]:
+    """Format to file. ``--out`` names the file of one format; of both it is the name before the suffixes."""
+    base = args.out or args.checkpoint
+    if args.format == "both":
+        return {"onnx": base.with_suffix(".onnx"), "torchscript": base.with_suffix(".ts")}
+    kind = args.format or ("torchscript" if args.out and args.out.suffix == ".ts" else "onnx")
+    if args.out and args.out.resolve() == args.checkpoint.resolve():
+        raise PolicyFileError(f"--out {args.out} is the checkpoint itself, expected another name")
+    return {kind: args.out or base.with_suffix({"onnx": ".onnx", "torchscript": ".ts"}[kind])}
+
+
+def _export(args: argparse.Namespace) -> int:
+    targets = _targets(args)
+    if not args.tolerance > 0:
+        raise PolicyFileError(f"--tolerance is {args.tolerance}, expected more than 0")
+    try:
+        from exporters.export import export
+        from exporters.latency import eager_latency_ms
+        from vla_runtime.learn.atomic import check_target
+        from vla_runtime.learn.checkpoint import load_checkpoint
+    except ImportError as error:
+        from vla_runtime.core.errors import MissingExtra
+
+        raise MissingExtra("vla-export", "train") from error
+
+    for path in targets.values():
+        check_target(path)
+    people = sys.stderr if args.json else sys.stdout
+    checkpoint = load_checkpoint(args.checkpoint)
+    eager = eager_latency_ms(checkpoint)
+    written = export(checkpoint, targets, tolerance=args.tolerance)
+
+    spec = checkpoint.spec
+    cameras = ", ".join(f"{camera.name} {camera.height}x{camera.width}" for camera in spec.cameras)
+    print(f"{spec.name}: {spec.head} head, {spec.chunk_length} rows of {len(spec.actions)}, {cameras}", file=people)
+    print(f"{'file':<32} {'kB':>8} {'max error':>10} {'golden':>10} {'ms':>8}", file=people)
+    print(f"{'(eager)':<32} {'':>8} {'':>10} {'':>10} {eager:8.3f}", file=people)
+    for e in written.values():
+        print(
+            f"{e.path!s:<32} {e.size_bytes / 1e3:8.1f} {e.max_abs_error:10.2e} {e.golden_error:10.2e} "
+            f"{e.latency_ms:8.3f}",
+            file=people,
+        )
+    if args.json:
+        report = {
+            "files": [str(e.path) for e in written.values()],
+            "max_abs_error": {kind: e.max_abs_error for kind, e in written.items()},
+            "latency_ms": {"eager": eager, **{kind: e.latency_ms for kind, e in written.items()}},
+        }
+        print(json.dumps(report), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

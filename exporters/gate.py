@@ -1,0 +1,84 @@
+"""The gate: a written file must agree with the eager policy on different inputs and batch sizes, or it is no file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vla_runtime.core.errors import PolicyFileError
+from vla_runtime.core.golden import golden_images, golden_state
+from vla_runtime.core.spec import PolicySpec
+from vla_runtime.core.types import F32, U8
+from vla_runtime.learn.checkpoint import Checkpoint
+from vla_runtime.learn.infer import eager_chunk
+
+__all__ = ["BATCH_SIZES", "TOLERANCE", "VARIANTS", "Runner", "batch_inputs", "check", "check_golden", "max_abs_error"]
+
+Runner = Callable[[dict[str, U8], F32, np.ndarray], F32]
+"""Camera name to u8[B, H, W, 3], f32[B, S], i64[B] to f32[B, chunk_length, A]."""
+BATCH_SIZES = (1, 2, 7)
+VARIANTS = 3
+TOLERANCE = 1e-5
+
+
+def batch_inputs(spec: PolicySpec, batch: int, variant: int) -> tuple[dict[str, U8], F32, list[str]]:
+    """Images, state and instructions of a batch in which every row differs; another ``variant``, other rows."""
+    rows = [variant * batch + row for row in range(batch)]
+    pictures = [golden_images(spec, row) for row in rows]
+    images = {camera.name: np.stack([picture[camera.name] for picture in pictures]) for camera in spec.cameras}
+    texts = [spec.instruction.texts[row % len(spec.instruction.texts)] for row in rows]
+    return images, np.stack([golden_state(spec, row) for row in rows]), texts
+
+
+def max_abs_error(checkpoint: Checkpoint, runner: Runner) -> float:
+    """The largest difference, physical units, over every batch size and variant; infinite if a shape is wrong."""
+    spec = checkpoint.spec
+    worst = 0.0
+    for batch in BATCH_SIZES:
+        for variant in range(VARIANTS):
+            images, state, texts = batch_inputs(spec, batch, variant)
+            expected = eager_chunk(checkpoint.policy, spec, images, state, texts)
+            given = runner(images, state, np.array([spec.instruction.encode(text) for text in texts]))
+            if given.shape != expected.shape or not np.isfinite(given).all():
+                return float("inf")
+            worst = max(worst, float(np.abs(given - expected).max()))
+    return worst
+
+
+def check(checkpoint: Checkpoint, runner: Runner, tolerance: float = TOLERANCE) -> float:
+    """Hold ``runner`` against the eager policy; returns the largest difference.
+
+    ``tolerance`` is relative to the actions' scale where that is above 1: float32 has no more digits to give.
+
+    Raises:
+        PolicyFileError: they differ by more.
+    """
+    scale = max(1.0, *(max(abs(action.low), abs(action.high)) for action in checkpoint.spec.actions))
+    error = max_abs_error(checkpoint, runner)
+    if not error <= tolerance * scale:
+        raise PolicyFileError(
+            f"the exported graph differs from the eager policy by {error:.3g}, allowed {tolerance * scale:.3g}, over "
+            f"batch sizes {', '.join(map(str, BATCH_SIZES))} and {VARIANTS} different inputs each; no file was written"
+        )
+    return error
+
+
+def check_golden(spec: PolicySpec, runner: Runner) -> float:
+    """Replay the golden sample that ``spec`` carries, as the robot will; returns the largest difference.
+
+    Raises:
+        PolicyFileError: there is none, or the answer differs by more than its tolerance.
+    """
+    if spec.golden is None:
+        raise PolicyFileError("the exported file carries no golden sample; no file was written")
+    images = {name: image[np.newaxis] for name, image in golden_images(spec).items()}
+    ids = np.array([spec.instruction.encode(spec.golden.instruction)])
+    given = runner(images, golden_state(spec)[np.newaxis], ids)[0]
+    error = float(np.abs(given - np.array(spec.golden.actions)).max())
+    if not error <= spec.golden.tolerance:
+        raise PolicyFileError(
+            f"the exported file misses its own golden sample by {error:.3g}, allowed {spec.golden.tolerance:g}; "
+            "no file was written"
+        )
+    return error

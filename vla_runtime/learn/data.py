@@ -1,0 +1,48 @@
+"""Demonstrations to training samples: chunks that never leave their episode, ids instead of text."""
+
+from __future__ import annotations
+
+from tensordict import TensorDict
+from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
+from torchrl.envs.transforms import ActionChunkTransform, Compose
+
+from vla_runtime.learn.keys import ACTION, CHUNK, IMAGE, INSTRUCTION_ID, IS_PAD, STATE
+from vla_runtime.learn.scaling import Scaling
+
+__all__ = ["chunked", "sample_buffer"]
+
+
+def chunked(demonstrations: TensorDict, chunk_length: int) -> TensorDict:
+    """One flat sample for each step of ``demonstrations`` [N, T].
+
+    Each of the N rows is a stretch of time. Rows are chunked one by one and cut where ``("next", "done")`` ends an
+    episode inside them; what would lie past an end repeats the last action and is marked in ``action_is_pad``
+    (True = padded). Chunks are built before the samples are stored, so no sampler can mix two episodes.
+
+    Args:
+        demonstrations: image u8[N, T, 3, H, W] (or by camera), state f32[N, T, S], instruction_id i64[N, T],
+            action f32[N, T, A], ("next", "done") bool[N, T, 1].
+
+    Returns:
+        TensorDict [N * T] with image, state, instruction_id, chunk f32[N * T, chunk_length, A] in physical units and
+        the pad mask bool[N * T, chunk_length].
+    """
+    if demonstrations.batch_dims != 2:
+        raise ValueError(f"demonstrations have batch shape {tuple(demonstrations.batch_size)}, expected [N, T]")
+    chunks = ActionChunkTransform(chunk_length)(demonstrations.select(ACTION, ("next", "done")))
+    samples = demonstrations.select(IMAGE, STATE, INSTRUCTION_ID)
+    # A plain tensordict at ``vla_action``: the policy writes its own container there later.
+    samples[CHUNK] = chunks[CHUNK]
+    samples[IS_PAD] = chunks[IS_PAD]
+    return samples.reshape(-1)
+
+
+def sample_buffer(samples: TensorDict, scaling: Scaling, batch_size: int) -> TensorDictReplayBuffer:
+    """A buffer over ``samples`` that keeps them raw and normalises state and chunk on the sample path."""
+    buffer = TensorDictReplayBuffer(
+        storage=LazyTensorStorage(len(samples)),
+        batch_size=batch_size,
+        transform=Compose(scaling.observation_norm(), scaling.data_chunk()),
+    )
+    buffer.extend(samples)
+    return buffer
