@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F32, F64, U8, ActionChunk, Frame, PlannerStatus, PlanRequest, RobotState, Tick
 
-__all__ = ["Camera", "Clock", "Device", "DeviceCamera", "Planner", "Policy", "Recorder", "Robot", "StopCategory"]
+__all__ = ["Camera", "Clock", "Device", "DeviceCamera", "DeviceContext", "Planner", "Policy", "Recorder", "Robot", "StopCategory"]
 
 
 class StopCategory(IntEnum):
@@ -39,7 +39,16 @@ class Clock(Protocol):
 
 @runtime_checkable
 class Robot(Protocol):
-    """The control process's side of a robot. No call blocks."""
+    """The control process's side of a robot. In a run no call blocks; ``reset`` may, between episodes."""
+
+    def reset(self, episode: int, seed: int, instruction: str) -> None:
+        """Begin an episode: make the robot take commands again and, if it knows a task, set that up.
+
+        Raises:
+            DeviceLost: it did not get ready in time.
+            Refusal: it will not.
+        """
+        ...
 
     def read(self, now_ns: int) -> Sequence[RobotState]:
         """All states that arrived since the last call, oldest first; empty if none did.
@@ -128,6 +137,17 @@ class DeviceCamera:
     fps: float
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceContext:
+    """What a robot's config says of the device: its joints with position limits f64[D], its extras and its cameras."""
+
+    joints: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    extras: tuple[str, ...]
+    cameras: tuple[DeviceCamera, ...]
+
+
 @runtime_checkable
 class Device(Protocol):
     """What ``vla-host`` drives: actuators and cameras that live in one process, real or simulated.
@@ -141,8 +161,8 @@ class Device(Protocol):
     cameras: Sequence[DeviceCamera]
     period_ns: int
 
-    def reset(self, seed: int) -> None:
-        """Begin a new episode; the same seed begins the same one."""
+    def reset(self, seed: int, instruction: str) -> None:
+        """Begin a new episode; the same seed and instruction begin the same one."""
         ...
 
     def step(self, command: F64 | None) -> None:

@@ -1,0 +1,1 @@
+"""Everything that touches the outside world: cameras, robots, policies, planners, hosted devices."""

@@ -1,0 +1,1 @@
+"""Cameras: where the planner's frames come from."""

@@ -1,0 +1,1 @@
+"""Policies: a file that turns an observation into a chunk."""

@@ -1,0 +1,73 @@
+"""A policy file run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from vla_runtime.core.errors import PolicyFileError
+from vla_runtime.core.spec import METADATA_KEY, PolicySpec
+from vla_runtime.core.types import F32, U8
+
+__all__ = ["OnnxPolicy"]
+
+
+class OnnxPolicy:
+    """Opens ``path``.
+
+    Args:
+        threads: inference threads. They do not spin while idle: spinning would take the control loop's core.
+
+    Raises:
+        PolicyFileError: no ONNX file, no contract inside, or inputs that are not the contract's.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        data = path.read_bytes()
+        self.hash = hashlib.sha256(data).hexdigest()[:16]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises types of its own for each way a file can be broken
+            raise PolicyFileError(f"{path} is no ONNX model that can be run: {str(error).strip()}") from error
+        contract = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if contract is None:
+            raise PolicyFileError(f"{path} holds no policy contract ({METADATA_KEY}); make the file with vla-export")
+        self.spec = PolicySpec.from_json(contract)
+        self._check_inputs(path)
+
+    def infer(self, images: Mapping[str, U8], state: F32, instruction_id: int) -> F32:
+        """One observation in, one chunk f32[H, A] out."""
+        inputs = {f"image.{camera.name}": images[camera.name][None] for camera in self.spec.cameras}
+        if self.spec.state:
+            inputs["state"] = state[None]
+        inputs["instruction_id"] = np.array([instruction_id], dtype=np.int64)
+        chunk: F32 = self._session.run(["action_chunk"], inputs)[0][0]
+        return chunk
+
+    def close(self) -> None:
+        del self._session
+
+    def _check_inputs(self, path: Path) -> None:
+        found = {entry.name: tuple(entry.shape[1:]) for entry in self._session.get_inputs()}
+        expected: dict[str, tuple[int, ...]] = {
+            f"image.{camera.name}": (camera.height, camera.width, 3) for camera in self.spec.cameras
+        }
+        if self.spec.state:
+            expected["state"] = (len(self.spec.state),)
+        expected["instruction_id"] = ()
+        if found != expected:
+            raise PolicyFileError(f"{path} takes the inputs {found}, its contract says {expected}")
+        outputs = {entry.name: tuple(entry.shape[1:]) for entry in self._session.get_outputs()}
+        chunk = {"action_chunk": (self.spec.chunk_length, len(self.spec.actions))}
+        if outputs != chunk:
+            raise PolicyFileError(f"{path} gives the outputs {outputs}, its contract says {chunk}")

@@ -1,0 +1,69 @@
+"""Plug-ins by the name a config gives them (``type: onnx``).
+
+Ours are listed here; anyone's come through the entry-point groups ``vla_runtime.cameras``, ``vla_runtime.robots``,
+``vla_runtime.policies`` and ``vla_runtime.devices``. A module is imported only when a config names it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+import msgspec
+
+from vla_runtime.core.errors import ConfigError, MissingExtra, choices
+
+__all__ = ["Kind", "load_plugin", "plugin_options"]
+
+Kind = Literal["cameras", "robots", "policies", "devices"]
+
+_OURS: dict[str, dict[str, str]] = {
+    "cameras": {"zmq": "vla_runtime.plugins.cameras.zmq:ZmqCamera"},
+    "robots": {"host": "vla_runtime.plugins.robots.host:HostRobot"},
+    "policies": {
+        "onnx": "vla_runtime.plugins.policies.onnx:OnnxPolicy",
+        "torchscript": "vla_runtime.learn.torchscript_policy:TorchScriptPolicy",
+    },
+    "devices": {
+        "servo_arm": "vla_runtime.plugins.devices.servo_arm:ServoArm",
+        "toy_vla": "vla_runtime.learn.toy_device:ToyVLADevice",
+    },
+}
+_EXTRA = {"torchscript": "train", "toy_vla": "train"}
+
+
+def load_plugin(kind: Kind, name: str, path: str = "") -> Any:
+    """The class that ``type: name`` stands for; ``path`` is where the config says so.
+
+    Raises:
+        ConfigError: there is no such plug-in; the message lists those there are.
+        MissingExtra: its package is not installed; the message says which extra brings it.
+    """
+    target = _OURS[kind].get(name)
+    if target is None:
+        found = {point.name: point for point in entry_points(group=f"vla_runtime.{kind}")}
+        if name not in found:
+            raise ConfigError(f"there is no {kind} plug-in {name!r}; {choices(name, [*_OURS[kind], *found])}", path)
+        return found[name].load()
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if name in _EXTRA and not (error.name or "").startswith("vla_runtime"):
+            raise MissingExtra(f"{kind} plug-in {name!r}", _EXTRA[name]) from error
+        raise
+
+
+def plugin_options(plugin: Any, options: dict[str, Any], path: str) -> Any:
+    """``options`` as the plug-in's own ``Options`` type.
+
+    Raises:
+        ConfigError: an unknown key, a missing one or a wrong type, with its path and the valid keys.
+    """
+    try:
+        return msgspec.convert(options, plugin.Options)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$")
+        valid = ", ".join(field.encode_name for field in msgspec.structs.fields(plugin.Options)) or "none"
+        raise ConfigError(f"{message}; valid options: {valid}", path + where.rstrip("`")) from error

@@ -1,0 +1,1 @@
+"""Robots: the control process's side of an arm."""

@@ -1,0 +1,151 @@
+"""A robot behind a ``vla-host``: states come and commands go over one socket, and neither ever blocks the loop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import zmq
+
+from vla_runtime.core.errors import DeviceLost, MalformedMessage, Refusal
+from vla_runtime.core.protocols import StopCategory
+from vla_runtime.core.types import F64, RobotState, TaskStatus
+from vla_runtime.wire import robot as wire
+from vla_runtime.wire.sockets import open_socket, receive_all, send
+
+__all__ = ["HostRobot"]
+
+
+class HostRobot:
+    """The client of a robot host. ``malformed`` counts messages dropped, ``unsent`` commands that found no queue.
+
+    Args:
+        joints, extras: what the config says the robot has; a host that differs is refused.
+        period_ns: the control period; the host's dead man follows from it.
+        alive: polled while waiting; returns why the host can no longer answer, "" while it can.
+    """
+
+    class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        """How long to wait for the host to answer."""
+
+        timeout_s: float = 30.0
+
+    def __init__(
+        self,
+        endpoint: str,
+        joints: tuple[str, ...],
+        extras: tuple[str, ...],
+        period_ns: int,
+        options: Options | None = None,
+        alive: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._endpoint, self._joints, self._extras = endpoint, joints, extras
+        self._period_ns = period_ns
+        self._timeout_s = (options or self.Options()).timeout_s
+        self._alive = alive
+        self._socket = open_socket(zmq.Context.instance(), zmq.DEALER, connect=endpoint)
+        self._episode = -1
+        self._command_seq = 0
+        self._waiting: list[RobotState] = []
+        self.dead_man_ns = 0
+        self.malformed = 0
+        self.unsent = 0
+
+    def connect(self) -> wire.Welcome:
+        """Ask to lead and return what the host is.
+
+        Raises:
+            DeviceLost: nobody answered in time.
+            Refusal: another client leads, or the host is another robot.
+        """
+        hello = wire.encode(wire.Hello(wire.PROTOCOL, os.getpid(), self._period_ns))
+        message = self._ask(hello, (wire.Welcome, wire.Refused), "answer")
+        if isinstance(message, wire.Refused):
+            raise Refusal(f"the robot host at {self._endpoint} refused: {message.reason}")
+        assert isinstance(message, wire.Welcome)
+        for what, ours, theirs in (
+            ("joints", self._joints, message.joints),
+            ("extras", self._extras, message.extras),
+        ):
+            if ours != theirs:
+                raise Refusal(f"the config's {what} are {list(ours)}, the robot host's are {list(theirs)}")
+        self.dead_man_ns = message.dead_man_ns
+        return message
+
+    def reset(self, episode: int, seed: int, instruction: str) -> None:
+        self._episode = episode
+        self._waiting.clear()
+        reset = wire.encode(wire.Reset(episode, seed, instruction))
+        self._ask(reset, wire.State, f"begin episode {episode}", lambda m: m.episode == episode and not m.stopped)
+
+    def read(self, now_ns: int) -> list[RobotState]:
+        states, self._waiting = self._waiting, []
+        for data in receive_all(self._socket):
+            try:
+                message = wire.decode_from_host(data)
+            except MalformedMessage:
+                self.malformed += 1
+                continue
+            if isinstance(message, wire.Refused):
+                raise DeviceLost(f"the robot host no longer takes our commands: {message.reason}")
+            if isinstance(message, wire.State) and message.episode == self._episode:
+                if message.stopped:
+                    raise DeviceLost(f"the robot host stopped the robot: {message.stopped}")
+                if len(message.position) != len(self._joints) or len(message.extras) != len(self._extras):
+                    self.malformed += 1
+                    continue
+                states.append(_state(message))
+        return states
+
+    def write(self, command: F64, now_ns: int) -> None:
+        self._command_seq += 1
+        message = wire.Command(self._episode, self._command_seq, now_ns, tuple(command.tolist()))
+        if not send(self._socket, wire.encode(message)):
+            self.unsent += 1
+
+    def stop(self, category: StopCategory) -> None:
+        send(self._socket, wire.encode(wire.StopRequest(int(category))))
+
+    def close(self) -> None:
+        """Say goodbye, and give the message a moment to leave: LINGER is 0."""
+        if not self._socket.closed:
+            send(self._socket, wire.encode(wire.Goodbye()))
+            self._socket.close(100)
+
+    def _ask(self, question: bytes, kinds: type | tuple[type, ...], what: str, wanted=lambda message: True):  # type: ignore[no-untyped-def]
+        """Repeat ``question`` until an answer of ``kinds`` comes."""
+        deadline = time.monotonic() + self._timeout_s
+        ask_at = 0.0
+        while (now := time.monotonic()) < deadline:
+            if now >= ask_at:
+                send(self._socket, question)
+                ask_at = now + 0.5
+            if reason := self._alive():
+                raise DeviceLost(f"the robot host is gone: {reason}")
+            self._socket.poll(20)
+            for data in receive_all(self._socket):
+                try:
+                    message = wire.decode_from_host(data)
+                except MalformedMessage:
+                    self.malformed += 1
+                    continue
+                if isinstance(message, kinds) and wanted(message):
+                    if isinstance(message, wire.State):
+                        self._waiting.append(_state(message))
+                    return message
+        raise DeviceLost(f"the robot host at {self._endpoint} did not {what} within {self._timeout_s:g} s")
+
+
+def _state(message: wire.State) -> RobotState:
+    task = message.task
+    return RobotState(
+        position=np.array(message.position),
+        velocity=None if message.velocity is None else np.array(message.velocity),
+        stamp_ns=message.stamp_ns,
+        seq=message.seq,
+        extras=np.array(message.extras),
+        task=None if task is None else TaskStatus(message.episode, task.step, task.done, task.success),
+    )

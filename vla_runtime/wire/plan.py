@@ -1,0 +1,128 @@
+"""What the control process and its planner process say to each other. msgpack, one part, tagged by kind."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from vla_runtime.core.errors import MalformedMessage
+from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState
+
+__all__ = [
+    "Alive", "Ask", "Chunk", "FromPlanner", "NoPlan", "Ready", "chunk_from", "chunk_message", "decode_ask",
+    "decode_from_planner", "encode", "request_from", "request_message",
+]  # fmt: skip
+
+MAX_VALUES = 1_000_000
+
+
+class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """A plan request with the robot's newest state."""
+
+    seq: int
+    stamp_ns: int
+    instruction: str
+    position: tuple[float, ...]
+    velocity: tuple[float, ...] | None
+    extras: tuple[float, ...]
+    state_stamp_ns: int
+    state_seq: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """The planner has its policy loaded and its golden sample checked."""
+
+    policy_hash: str
+
+
+class Alive(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """A heartbeat: the child's loop turns. ``malformed`` counts the camera messages dropped so far."""
+
+    stamp_ns: int
+    malformed: int
+
+
+class NoPlan(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Request ``request_seq`` cannot be answered: a camera has no fresh frame, say."""
+
+    request_seq: int
+    reason: str
+
+
+class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """An action chunk: ``values`` is f32[rows, columns], C order, little endian."""
+
+    request_seq: int
+    seq: int
+    t0_ns: int
+    dt_ns: int
+    policy_hash: str
+    rows: int
+    columns: int
+    values: bytes
+    frames: dict[str, int]
+
+
+FromPlanner = Ready | Alive | NoPlan | Chunk
+
+encode = msgspec.msgpack.Encoder().encode
+_ask = msgspec.msgpack.Decoder(Ask)
+_from_planner = msgspec.msgpack.Decoder(FromPlanner)
+
+
+def decode_ask(data: bytes) -> Ask:
+    """Bytes from the control process. Raises MalformedMessage."""
+    try:
+        return _ask.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def decode_from_planner(data: bytes) -> FromPlanner:
+    """Bytes from a planner. Raises MalformedMessage, also when a chunk's bytes are not its announced shape."""
+    try:
+        message = _from_planner.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedMessage(str(error)) from error
+    if isinstance(message, Chunk):
+        values = message.rows * message.columns
+        if not (message.rows > 0 and message.columns > 0 and values <= MAX_VALUES):
+            raise MalformedMessage(f"a chunk of {message.rows}x{message.columns}")
+        if len(message.values) != 4 * values:
+            raise MalformedMessage(f"{len(message.values)} bytes for a chunk of {message.rows}x{message.columns}")
+    return message
+
+
+def request_message(request: PlanRequest) -> bytes:
+    state = request.state
+    return encode(
+        Ask(
+            request.seq, request.stamp_ns, request.instruction, tuple(state.position.tolist()),
+            None if state.velocity is None else tuple(state.velocity.tolist()), tuple(state.extras.tolist()),
+            state.stamp_ns, state.seq,
+        )
+    )  # fmt: skip
+
+
+def request_from(ask: Ask) -> PlanRequest:
+    velocity = None if ask.velocity is None else np.array(ask.velocity)
+    state = RobotState(np.array(ask.position), velocity, ask.state_stamp_ns, ask.state_seq, np.array(ask.extras))
+    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction)
+
+
+def chunk_message(chunk: ActionChunk) -> bytes:
+    rows, columns = chunk.actions.shape
+    values = np.ascontiguousarray(chunk.actions, dtype="<f4").tobytes()
+    return encode(
+        Chunk(
+            chunk.request_seq, chunk.seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash, rows, columns, values,
+            dict(chunk.frames),
+        )
+    )  # fmt: skip
+
+
+def chunk_from(message: Chunk) -> ActionChunk:
+    actions = np.frombuffer(message.values, dtype="<f4").reshape(message.rows, message.columns)
+    return ActionChunk(
+        actions, message.t0_ns, message.dt_ns, message.seq, message.request_seq, message.policy_hash, message.frames
+    )

@@ -1,0 +1,149 @@
+"""What a control process and a robot host say to each other. msgpack, one part, tagged by kind.
+
+One client leads at a time: the host answers ``Hello`` with ``Welcome`` or ``Refused`` and takes commands from nobody
+else until the client says ``Goodbye`` or has been silent for the length of a lease.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import msgspec
+
+from vla_runtime.core.errors import MalformedMessage
+
+__all__ = [
+    "PROTOCOL", "CameraInfo", "Command", "FromHost", "Goodbye", "Hello", "Refused", "Reset", "State", "StopRequest",
+    "Task", "ToHost", "Welcome", "decode_from_host", "decode_to_host", "encode",
+]  # fmt: skip
+
+PROTOCOL = 1
+"""Version of this conversation; both sides must speak the same one."""
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    pass
+
+
+class Hello(_Message, frozen=True, tag=True, array_like=True):
+    """Asks to lead. ``period_ns`` is the client's control period, which sets the host's dead man."""
+
+    protocol: int
+    pid: int
+    period_ns: int
+
+
+class Command(_Message, frozen=True, tag=True, array_like=True):
+    """Absolute joint positions [D] for ``episode``; ``sent_ns`` is CLOCK_MONOTONIC at sending."""
+
+    episode: int
+    seq: int
+    sent_ns: int
+    position: tuple[float, ...]
+
+
+class StopRequest(_Message, frozen=True, tag=True, array_like=True):
+    """Asks for a stop of this category (IEC 60204-1: 0, 1, 2)."""
+
+    category: int
+
+
+class Reset(_Message, frozen=True, tag=True, array_like=True):
+    """Begins episode ``episode``; the robot takes commands again."""
+
+    episode: int
+    seed: int
+    instruction: str
+
+
+class Goodbye(_Message, frozen=True, tag=True, array_like=True):
+    """The client leaves; silence after this is no alarm."""
+
+
+class CameraInfo(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    height: int
+    width: int
+    fps: float
+
+
+class Welcome(_Message, frozen=True, tag=True, array_like=True):
+    """The client leads. What the device is, in the order in which states and commands are given."""
+
+    joints: tuple[str, ...]
+    extras: tuple[str, ...]
+    cameras: tuple[CameraInfo, ...]
+    dead_man_ns: int
+
+
+class Refused(_Message, frozen=True, tag=True, array_like=True):
+    """The client does not lead, or no longer."""
+
+    reason: str
+
+
+class Task(msgspec.Struct, frozen=True, array_like=True):
+    step: int
+    done: bool
+    success: bool
+
+
+class State(_Message, frozen=True, tag=True, array_like=True):
+    """A measurement. ``stopped`` is why the host no longer takes commands in this episode, "" while it does."""
+
+    episode: int
+    seq: int
+    stamp_ns: int
+    position: tuple[float, ...]
+    velocity: tuple[float, ...] | None
+    extras: tuple[float, ...]
+    task: Task | None
+    stopped: str
+
+
+ToHost = Hello | Command | StopRequest | Reset | Goodbye
+FromHost = Welcome | Refused | State
+
+encode = msgspec.msgpack.Encoder().encode
+_to_host = msgspec.msgpack.Decoder(ToHost)
+_from_host = msgspec.msgpack.Decoder(FromHost)
+_M = TypeVar("_M")
+
+
+def decode_to_host(data: bytes) -> ToHost:
+    """Bytes from a client.
+
+    Raises:
+        MalformedMessage: not one of ``ToHost``, or a command that is not finite.
+    """
+    message = _decode(_to_host, data)
+    if isinstance(message, Command):
+        _finite(message.position)
+    return message
+
+
+def decode_from_host(data: bytes) -> FromHost:
+    """Bytes from a host.
+
+    Raises:
+        MalformedMessage: not one of ``FromHost``, or a measurement that is not finite.
+    """
+    message = _decode(_from_host, data)
+    if isinstance(message, State):
+        _finite(message.position)
+        _finite(message.velocity or ())
+        _finite(message.extras)
+    return message
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_M], data: bytes) -> _M:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def _finite(values: tuple[float, ...]) -> None:
+    if not all(map(math.isfinite, values)):
+        raise MalformedMessage(f"values that are not finite: {values}")
