@@ -1,0 +1,178 @@
+"""The recorder process: ``python -m vla_runtime.episode.child ORDERS FRAMES REPORTS PARENT_PID``.
+
+It outlives Ctrl-C, since a stopping robot is worth recording, and its parent, whose last records it finishes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import zmq
+
+from vla_runtime.core.errors import LogError, MalformedMessage
+from vla_runtime.episode.messages import Close, Open, Put, Report, Stop, decode_order, encode
+from vla_runtime.episode.writer import EpisodeWriter
+from vla_runtime.wire.frames import FrameMessage, decode_frame
+from vla_runtime.wire.sockets import open_socket, receive_all, send
+
+__all__ = ["Desk", "main"]
+
+_IDLE_S = 0.02  # woken by every record, a process would cost more than the writing does
+_FLUSH_S = 0.25
+_QUIET_MS = 40
+_DRAIN_S = 2.0
+_peek = msgspec.msgpack.Decoder(FrameMessage).decode
+
+
+class Desk:
+    """Takes orders and frames as bytes, keeps one episode open at most. No bytes make it raise.
+
+    ``before_close`` is called when an episode is about to be closed, to fetch frames that lag behind.
+    """
+
+    def __init__(self, before_close: Callable[[], None]) -> None:
+        self._before_close = before_close
+        self._writer: EpisodeWriter | None = None
+        self.stopped = False
+        self._dropped = 0
+        self._malformed = 0
+        self._report = Report(0, "", 0, 0, 0, 0, 0, "")
+
+    def order(self, data: bytes) -> Report | None:
+        """Carry out one order; an Open or a Close is answered."""
+        try:
+            order = decode_order(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._malformed += 1
+            return None
+        if isinstance(order, Put):
+            if self._writer is None:
+                self._dropped += 1
+            else:
+                self._writer.put(order.topic, order.log_ns, order.publish_ns, order.payload)
+            return None
+        if isinstance(order, Open):
+            self.finish("next episode")
+            return self._open(order)
+        if isinstance(order, Close):
+            self._before_close()
+            self.finish("request", order.dropped)
+            return msgspec.structs.replace(self._report, token=order.token)
+        self.stopped = isinstance(order, Stop)
+        return None
+
+    def frame(self, data: bytes) -> None:
+        """Check and keep one camera frame."""
+        try:
+            frame = decode_frame(data, _peek(data).camera)
+        except (MalformedMessage, msgspec.MsgspecError, UnicodeDecodeError):
+            self._malformed += 1
+            return
+        if self._writer is None:
+            self._dropped += 1
+        else:
+            self._writer.frame(frame, time.monotonic_ns())
+
+    def flush(self) -> None:
+        """Put what there is into the file."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def finish(self, why: str, dropped: int = 0) -> None:
+        """Finish the open episode, if there is one; ``dropped`` were lost before they came here."""
+        if self._writer is None:
+            return
+        self._writer.close(closed_by=why, dropped_before=str(dropped), malformed=str(self._malformed))
+        self.report()
+        self._writer = None
+
+    def report(self) -> Report:
+        """The counts of the open episode, or of the last one and what came since."""
+        writer = self._writer
+        if writer is None:
+            return msgspec.structs.replace(self._report, dropped=self._dropped, malformed=self._malformed)
+        self._dropped = writer.dropped
+        self._report = Report(
+            0, str(writer.path), writer.messages, writer.frames, writer.size, writer.dropped, self._malformed,
+            writer.error,
+        )  # fmt: skip
+        return self._report
+
+    def _open(self, order: Open) -> Report:
+        self._dropped = self._malformed = 0
+        try:
+            self._writer = EpisodeWriter(Path(order.path), order.metadata)
+        except LogError as error:
+            self._report = Report(0, order.path, 0, 0, 0, 0, 0, str(error))
+        return msgspec.structs.replace(self.report(), token=order.token)
+
+
+class _Loop:
+    def __init__(self, orders: str, frames: str, reports: str, parent: int) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._orders = open_socket(context, zmq.PULL, bind=orders, queue=4000)
+        self._frames = open_socket(context, zmq.PULL, bind=frames, queue=32)
+        self._reports = open_socket(context, zmq.PUSH, connect=reports)
+        self._context = context
+        self._parent = parent
+        self._desk = Desk(before_close=self._drain_frames)
+
+    def run(self) -> None:
+        due = 0.0
+        while not self._desk.stopped and os.getppid() == self._parent:
+            self._take()
+            if time.monotonic() >= due:
+                due = time.monotonic() + _FLUSH_S
+                self._desk.flush()
+                send(self._reports, encode(self._desk.report()))
+            time.sleep(_IDLE_S)
+        self._drain()
+        self._desk.finish("stop" if self._desk.stopped else "control process gone")
+        self._context.destroy(linger=0)
+
+    def _take(self) -> bool:
+        """Everything waiting on both sockets; False if there was nothing."""
+        orders, frames = receive_all(self._orders), receive_all(self._frames, 16)
+        for data in frames:
+            self._desk.frame(data)
+        for data in orders:
+            answer = self._desk.order(data)
+            if answer is not None:
+                send(self._reports, encode(answer))
+        return bool(orders or frames)
+
+    def _drain_frames(self) -> None:
+        """Frames come on their own socket."""
+        end = time.monotonic() + _DRAIN_S
+        while self._frames.poll(_QUIET_MS) and time.monotonic() < end:
+            for data in receive_all(self._frames, 16):
+                self._desk.frame(data)
+
+    def _drain(self) -> None:
+        end = time.monotonic() + _DRAIN_S
+        quiet = 0
+        while quiet < 2 and time.monotonic() < end:
+            quiet = 0 if self._take() else quiet + 1
+            time.sleep(_IDLE_S)
+
+
+def main() -> int:
+    """Record until told to stop or left alone."""
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # never at the control loop's real-time priority, should it be inherited
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    orders, frames, reports, parent = sys.argv[1:]
+    _Loop(orders, frames, reports, int(parent)).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
