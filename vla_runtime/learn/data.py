@@ -38,7 +38,11 @@ def chunked(demonstrations: TensorDict, chunk_length: int) -> TensorDict:
 
 
 def sample_buffer(samples: TensorDict, scaling: Scaling, batch_size: int) -> TensorDictReplayBuffer:
-    """A buffer over ``samples`` that keeps them raw and normalises state and chunk on the sample path."""
+    """A buffer over ``samples`` that keeps them raw and normalises state and chunk on the sample path.
+
+    Read it with ``sample()`` or an index tensor: ``buffer[:]`` hands out the storage itself, and the transforms would
+    then normalise the stored chunks in place.
+    """
     buffer = TensorDictReplayBuffer(
         storage=LazyTensorStorage(len(samples)),
         batch_size=batch_size,

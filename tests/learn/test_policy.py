@@ -1,0 +1,124 @@
+"""The policy reads text and ids alike, and cameras by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+import torch
+from tensordict import NonTensorStack, TensorDict
+from torchrl.envs import TransformedEnv
+from torchrl.envs.transforms import InitTracker
+from torchrl.modules import MultiStepActorWrapper
+from torchrl.modules.vla import VLAWrapperBase
+
+from vla_runtime.core.spec import CameraSpec, PolicySpec
+from vla_runtime.learn import toy
+from vla_runtime.learn.contract import make_spec
+from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION, INSTRUCTION_ID, STATE, use_root_keys
+from vla_runtime.learn.policy import build_policy
+
+TEXTS = ("go left", "go right", "push the T-shaped block onto the target")
+
+
+def spec_of(head: str = "continuous", cameras: tuple[str, ...] = ("image",)) -> PolicySpec:
+    facts = replace(toy.facts(), instructions=TEXTS, cameras=dict.fromkeys(cameras, (16, 16)))
+    random = torch.Generator().manual_seed(0)
+    return make_spec(facts, torch.randn(64, 8, generator=random), torch.randn(64, 4, generator=random), head)
+
+
+def inputs_of(spec: PolicySpec, batch: int = 3) -> TensorDict:
+    random = torch.Generator().manual_seed(1)
+    inputs = TensorDict(batch_size=[batch])
+    inputs[STATE] = torch.randn(batch, len(spec.state), generator=random)
+    inputs[IMAGE] = TensorDict(
+        {
+            camera.name: torch.randint(0, 256, (batch, 3, 16, 16), dtype=torch.uint8, generator=random)
+            for camera in spec.cameras
+        },
+        [batch],
+    )
+    return inputs
+
+
+@pytest.mark.parametrize("head", ["continuous", "tokens"])
+def test_text_and_id_give_identical_chunks(head: str) -> None:
+    spec = spec_of(head)
+    policy = build_policy(spec, seed=0)
+    inputs = inputs_of(spec)
+    ids = torch.tensor([spec.instruction.encode(text) for text in TEXTS])
+    by_id = policy(inputs.copy().set(INSTRUCTION_ID, ids))[CHUNK]
+    by_text = policy(inputs.copy().set(INSTRUCTION, NonTensorStack(*TEXTS)))[CHUNK]
+    assert torch.equal(by_id, by_text)
+    assert by_id.shape == (3, 8, 4)
+
+
+def test_another_instruction_gives_another_chunk() -> None:
+    spec = spec_of()
+    policy = build_policy(spec, seed=0)
+    first, second = (
+        policy(inputs_of(spec).set(INSTRUCTION_ID, torch.full((3,), spec.instruction.encode(text))))[CHUNK]
+        for text in TEXTS[:2]
+    )
+    assert not torch.allclose(first, second)
+
+
+def test_cameras_are_found_by_name_whatever_their_order() -> None:
+    spec = spec_of(cameras=("front", "wrist"))
+    policy = build_policy(spec, seed=0)
+    inputs = inputs_of(spec).set(INSTRUCTION_ID, torch.zeros(3, dtype=torch.long))
+    images = inputs[IMAGE]
+    turned = inputs.copy().set(IMAGE, TensorDict({"wrist": images["wrist"], "front": images["front"]}, [3]))
+    swapped = inputs.copy().set(IMAGE, TensorDict({"wrist": images["front"], "front": images["wrist"]}, [3]))
+    expected = policy(inputs)[CHUNK]
+    assert torch.equal(policy(turned)[CHUNK], expected)
+    assert not torch.allclose(policy(swapped)[CHUNK], expected)
+
+
+def test_a_missing_camera_is_named() -> None:
+    spec = spec_of(cameras=("front", "wrist"))
+    policy = build_policy(spec, seed=0)
+    inputs = inputs_of(spec_of(cameras=("front",))).set(INSTRUCTION_ID, torch.zeros(3, dtype=torch.long))
+    with pytest.raises(KeyError, match=r"no image from camera wrist; given: front"):
+        policy(inputs)
+    with pytest.raises(KeyError, match="one image given"):
+        policy(inputs.copy().set(IMAGE, inputs[IMAGE, "front"]))
+
+
+def test_time_structured_batches_equal_flat_ones() -> None:
+    spec = spec_of()
+    policy = build_policy(spec, seed=0)
+    flat = inputs_of(spec, 6).set(INSTRUCTION_ID, torch.arange(6))
+    expected = policy(flat.copy())[CHUNK]
+    assert torch.allclose(policy(flat.reshape(2, 3))[CHUNK], expected.reshape(2, 3, 8, 4), atol=1e-6)
+
+
+def test_it_is_an_ordinary_torchrl_vla_policy() -> None:
+    spec = spec_of()
+    policy = build_policy(spec, seed=0)
+    assert isinstance(policy, VLAWrapperBase)
+    actor = MultiStepActorWrapper(policy, n_steps=8, replan_interval=4)
+    rollout = TransformedEnv(toy.make_env([2], seed=0), InitTracker()).rollout(6, actor, break_when_any_done=False)
+    assert rollout["action"].shape == (2, 6, 4)
+
+
+def test_root_keys_spell_the_older_layout() -> None:
+    spec = spec_of()
+    inputs = inputs_of(spec).set(INSTRUCTION_ID, torch.zeros(3, dtype=torch.long))
+    expected = build_policy(spec, seed=0)(inputs.copy())[CHUNK]
+    assert torch.equal(use_root_keys(build_policy(spec, seed=0))(inputs.copy())["action_chunk"], expected)
+
+
+def test_building_with_a_seed_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build_policy(spec_of(), seed=0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_cameras_of_different_sizes_are_refused() -> None:
+    spec = msgspec.structs.replace(spec_of(), cameras=(CameraSpec("front", 16, 16), CameraSpec("wrist", 8, 8)))
+    with pytest.raises(ValueError, match="cameras of one size"):
+        build_policy(spec)
