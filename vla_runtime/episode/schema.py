@@ -196,6 +196,8 @@ def decode_request(data: bytes) -> tuple[int, PlanRequest]:
 def encode_chunk(tick: int, chunk: ActionChunk, refusal: str) -> bytes:
     """One chunk, seen in pass ``tick``, as JSON. Any shape is kept; numbers of other types become f64."""
     actions = np.asarray(chunk.actions)
+    if actions.dtype.kind not in "biuf":
+        raise TypeError(f"actions of dtype {actions.dtype}, expected numbers")
     if actions.dtype.str not in _EXACT_DTYPES:
         actions = actions.astype(np.float64)
     return _encode(
