@@ -39,6 +39,13 @@ def test_a_round_trip_changes_nothing(tmp_path: Path, head: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 
 
+def test_equal_checkpoints_are_equal_files(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint()
+    save_checkpoint(checkpoint, tmp_path / "one.pt")
+    save_checkpoint(checkpoint, tmp_path / "two.pt")
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+
+
 class Bomb:
     def __reduce__(self) -> tuple[object, ...]:
         return os.mkdir, ("exploded",)

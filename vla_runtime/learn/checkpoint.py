@@ -46,8 +46,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "state_dict": checkpoint.policy.state_dict(),
         "training": dict(checkpoint.training),
     }
-    with replacing(path) as draft:
-        torch.save(content, draft)
+    # Into an open file: given a path, torch writes its name into the archive, and equal checkpoints would differ.
+    with replacing(path) as draft, draft.open("wb") as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
