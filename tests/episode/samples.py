@@ -35,7 +35,7 @@ def state(seq: int) -> RobotState:
 
 
 def request(seq: int) -> PlanRequest:
-    return PlanRequest(seq, seq * 7 * MS, state(seq), "pick the plum")
+    return PlanRequest(seq, seq * 7 * MS, state(seq), "pick the plum", episode=2)
 
 
 def chunk(seq: int) -> ActionChunk:

@@ -83,6 +83,7 @@ def test_a_tick_reads_back_to_the_same_bits(values):
 def test_a_request_reads_back_with_its_state():
     index, found = decode_request(encode_request(4, request(3)))
     assert (index, found.seq, found.stamp_ns, found.instruction) == (4, 3, request(3).stamp_ns, "pick the plum")
+    assert found.episode == 2
     assert same_bits(found.state.position, state(3).position)
     assert found.state.task == state(3).task
 

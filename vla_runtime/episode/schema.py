@@ -81,6 +81,7 @@ class RequestPayload(msgspec.Struct, frozen=True):
     stamp_ns: int
     instruction: str
     state: StateFields
+    episode: int = 0
 
 
 class ChunkPayload(msgspec.Struct, frozen=True):
@@ -184,13 +185,14 @@ def decode_state(data: bytes) -> tuple[int, RobotState]:
 def encode_request(tick: int, request: PlanRequest) -> bytes:
     """One request, sent in pass ``tick``, as JSON."""
     state = StateFields(*_lists(request.state))
-    return _encode(RequestPayload(tick, request.seq, request.stamp_ns, request.instruction, state))
+    return _encode(RequestPayload(tick, request.seq, request.stamp_ns, request.instruction, state, request.episode))
 
 
 def decode_request(data: bytes) -> tuple[int, PlanRequest]:
     """Inverse of ``encode_request``; raises msgspec.MsgspecError."""
     payload = _decode_request(data)
-    return payload.tick, PlanRequest(payload.seq, payload.stamp_ns, _state(payload.state), payload.instruction)
+    state = _state(payload.state)
+    return payload.tick, PlanRequest(payload.seq, payload.stamp_ns, state, payload.instruction, payload.episode)
 
 
 def encode_chunk(tick: int, chunk: ActionChunk, refusal: str) -> bytes:
