@@ -38,12 +38,12 @@ class Parts:
 
 
 class ControlLoop:
-    """One episode, from the robot's first state to the end of its motion."""
+    """One episode, begun at ``start_ns``, from the robot's first state to the end of its motion."""
 
-    def __init__(self, parts: Parts, settings: LoopSettings, instruction: str) -> None:
-        self.parts, self.settings, self.instruction = parts, settings, instruction
+    def __init__(self, parts: Parts, settings: LoopSettings, instruction: str, start_ns: int, episode: int = 0) -> None:
+        self.parts, self.settings, self.instruction, self.episode = parts, settings, instruction, episode
         self.metrics = LoopMetrics()
-        self.mode = ModeMachine(parts.clock.now())
+        self.mode = ModeMachine(start_ns)
         self.state: RobotState | None = None
         self.command: F64 | None = None
         self._checked = self._aligned = False
@@ -83,7 +83,8 @@ class ControlLoop:
     def _request(self, now: int) -> int:
         if self.state is None or not self.mode.plans or not self.parts.scheduler.wants_plan(now):
             return -1
-        request = PlanRequest(self.parts.scheduler.next_request(now), now, self.state, self.instruction)
+        seq = self.parts.scheduler.next_request(now)
+        request = PlanRequest(seq, now, self.state, self.instruction, self.episode)
         self.parts.planner.request(request)
         self.parts.recorder.request(self.metrics.ticks, request)
         return request.seq

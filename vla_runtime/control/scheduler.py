@@ -32,6 +32,7 @@ class Scheduler:
             receding horizon, None (or H) open loop.
         answer_timeout_ns: an unanswered request is repeated after this long.
         start_ns: when the episode began. ``covered_ns`` counts from there: the last instant that a row covered.
+        first_request: the first request's number. Continue it over episodes, and no late answer is taken for another.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Scheduler:
         replan_interval: int | None = None,
         answer_timeout_ns: int = 1_000_000_000,
         start_ns: int = 0,
+        first_request: int = 0,
     ) -> None:
         steps = chunk_length if replan_interval is None else replan_interval
         if not 1 <= steps <= chunk_length:
@@ -58,7 +60,7 @@ class Scheduler:
         self._takeover_ns = 0
         self._delay = DelayEstimate()
         self._sent: dict[int, int] = {}
-        self._last_request_seq = -1
+        self._last_request_seq = first_request - 1
         self._waiting_since_ns: int | None = None
         self.covered_ns = start_ns
         self.used = 0
@@ -68,6 +70,11 @@ class Scheduler:
     def chunk_seq(self) -> int:
         """The chunk in use, -1 while there is none."""
         return -1 if self._chunk is None else self._chunk.seq
+
+    @property
+    def next_seq(self) -> int:
+        """The number that the next request will have."""
+        return self._last_request_seq + 1
 
     def wants_plan(self, now_ns: int) -> bool:
         """True when a request sent now will be answered when s steps of this chunk have been executed, or later."""

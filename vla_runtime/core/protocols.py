@@ -10,7 +10,18 @@ from typing import Protocol, runtime_checkable
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F32, F64, U8, ActionChunk, Frame, PlannerStatus, PlanRequest, RobotState, Tick
 
-__all__ = ["Camera", "Clock", "Device", "DeviceCamera", "DeviceContext", "Planner", "Policy", "Recorder", "Robot", "StopCategory"]
+__all__ = [
+    "Camera",
+    "Clock",
+    "Device",
+    "DeviceCamera",
+    "DeviceContext",
+    "Planner",
+    "Policy",
+    "Recorder",
+    "Robot",
+    "StopCategory",
+]
 
 
 class StopCategory(IntEnum):

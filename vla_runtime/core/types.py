@@ -34,11 +34,15 @@ U8 = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded camera image: ``pixels`` u8[H, W, 3], RGB, and the instant its exposure ended."""
+    """One decoded camera image: ``pixels`` u8[H, W, 3], RGB, and the instant its exposure ended.
+
+    ``wire`` is the message it came in, as the log keeps it; empty for a camera that is read directly.
+    """
 
     pixels: U8
     capture_ns: int
     seq: int
+    wire: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,16 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanRequest:
-    """A call for one chunk: ``seq`` counts up from 0 in an episode, ``stamp_ns`` is when it was sent."""
+    """A call for one chunk, sent at ``stamp_ns``.
+
+    ``seq`` counts up through all episodes of a run, so that no late answer fits a later request.
+    """
 
     seq: int
     stamp_ns: int
     state: RobotState
     instruction: str
+    episode: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,8 +15,8 @@ import zmq
 
 from vla_runtime.core.errors import LogError
 from vla_runtime.episode.messages import Close, Open, Put, Report, Stop, decode_report, encode
-from vla_runtime.episode.tap import push_socket
 from vla_runtime.wire.sockets import check_endpoint, open_socket, private_directory, receive_all, send
+from vla_runtime.wire.tap import push_socket
 
 __all__ = ["RecorderProcess", "RecorderStatus"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 
-from vla_runtime.core.protocols import DeviceCamera, StopCategory
+from vla_runtime.core.protocols import DeviceCamera, DeviceContext, StopCategory
 from vla_runtime.core.types import F32, F64, U8
 from vla_runtime.learn import toy
 from vla_runtime.learn.keys import ACTION, IMAGE, STATE
@@ -33,12 +33,13 @@ class ToyVLADevice:
     advances until ``reset``. Uses one torch thread for the whole process: these tensors are tiny.
     """
 
+    Options = Options
     joints = toy.JOINTS
     extras = toy.TARGETS
     cameras = (DeviceCamera(toy.CAMERA, toy.IMAGE_SIZE, toy.IMAGE_SIZE, 50.0),)
     period_ns = toy.PERIOD_NS
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, context: DeviceContext | None = None) -> None:
         torch.set_num_threads(1)
         self._options = options
         self._env = toy.make_env(success_steps=options.success_steps, tolerance=options.tolerance)
@@ -46,8 +47,8 @@ class ToyVLADevice:
         self._low, self._high = space.low.numpy(), space.high.numpy()
         self.reset(0)
 
-    def reset(self, seed: int) -> None:
-        """Begin the episode of ``seed``: the same target and the same images every time."""
+    def reset(self, seed: int, instruction: str = "") -> None:
+        """Begin the episode of ``seed``: the same target and the same images every time, whatever the instruction."""
         self._env.set_seed(seed)
         self._step = 0
         self._success = False

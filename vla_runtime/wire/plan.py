@@ -9,7 +9,7 @@ from vla_runtime.core.errors import MalformedMessage
 from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState
 
 __all__ = [
-    "Alive", "Ask", "Chunk", "FromPlanner", "NoPlan", "Ready", "chunk_from", "chunk_message", "decode_ask",
+    "Alive", "Ask", "Chunk", "Failed", "FromPlanner", "NoPlan", "Ready", "chunk_from", "chunk_message", "decode_ask",
     "decode_from_planner", "encode", "request_from", "request_message",
 ]  # fmt: skip
 
@@ -19,6 +19,7 @@ MAX_VALUES = 1_000_000
 class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """A plan request with the robot's newest state."""
 
+    episode: int
     seq: int
     stamp_ns: int
     instruction: str
@@ -30,9 +31,16 @@ class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """The planner has its policy loaded and its golden sample checked."""
+    """The planner has its policy loaded and its golden sample checked. ``contract``: the PolicySpec as JSON."""
 
     policy_hash: str
+    contract: bytes
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """The planner cannot work at all, and ends."""
+
+    reason: str
 
 
 class Alive(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -63,7 +71,7 @@ class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
     frames: dict[str, int]
 
 
-FromPlanner = Ready | Alive | NoPlan | Chunk
+FromPlanner = Ready | Failed | Alive | NoPlan | Chunk
 
 encode = msgspec.msgpack.Encoder().encode
 _ask = msgspec.msgpack.Decoder(Ask)
@@ -97,7 +105,7 @@ def request_message(request: PlanRequest) -> bytes:
     state = request.state
     return encode(
         Ask(
-            request.seq, request.stamp_ns, request.instruction, tuple(state.position.tolist()),
+            request.episode, request.seq, request.stamp_ns, request.instruction, tuple(state.position.tolist()),
             None if state.velocity is None else tuple(state.velocity.tolist()), tuple(state.extras.tolist()),
             state.stamp_ns, state.seq,
         )
@@ -107,7 +115,7 @@ def request_message(request: PlanRequest) -> bytes:
 def request_from(ask: Ask) -> PlanRequest:
     velocity = None if ask.velocity is None else np.array(ask.velocity)
     state = RobotState(np.array(ask.position), velocity, ask.state_stamp_ns, ask.state_seq, np.array(ask.extras))
-    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction)
+    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction, ask.episode)
 
 
 def chunk_message(chunk: ActionChunk) -> bytes:

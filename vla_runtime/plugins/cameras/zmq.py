@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 import zmq
 
@@ -19,18 +17,14 @@ _QUEUE = 200
 
 
 class ZmqCamera:
-    """Subscribes to one camera and keeps the newest frame.
-
-    ``on_wire`` gets the wire bytes of each frame that is decoded, for the log. ``malformed`` counts what was dropped.
-    """
+    """Subscribes to one camera and keeps the newest frame. ``malformed`` counts what was dropped."""
 
     class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """This camera has no options of its own."""
 
-    def __init__(self, name: str, endpoint: str, on_wire: Callable[[bytes], object] | None = None) -> None:
+    def __init__(self, name: str, endpoint: str, options: Options | None = None) -> None:
         self.name = name
         self.malformed = 0
-        self._on_wire = on_wire
         self.socket = open_socket(zmq.Context.instance(), zmq.SUB, connect=endpoint, queue=_QUEUE)
         self._newest: tuple[FrameMessage, bytes] | None = None
         self._frame: Frame | None = None
@@ -53,12 +47,9 @@ class ZmqCamera:
             message, data = self._newest
             self._newest = None
             try:
-                self._frame = Frame(pixels_of(message), message.capture_ns, message.seq)
+                self._frame = Frame(pixels_of(message), message.capture_ns, message.seq, data)
             except MalformedMessage:
                 self.malformed += 1
-            else:
-                if self._on_wire is not None:
-                    self._on_wire(data)
         return self._frame
 
     def close(self) -> None:

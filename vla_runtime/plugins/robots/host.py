@@ -79,7 +79,14 @@ class HostRobot:
         self._episode = episode
         self._waiting.clear()
         reset = wire.encode(wire.Reset(episode, seed, instruction))
-        self._ask(reset, wire.State, f"begin episode {episode}", lambda m: m.episode == episode and not m.stopped)
+        message = self._ask(
+            reset,
+            (wire.State, wire.Refused),
+            f"begin episode {episode}",
+            lambda m: isinstance(m, wire.Refused) or (m.episode == episode and not m.stopped),
+        )
+        if isinstance(message, wire.Refused):
+            raise Refusal(f"the robot host refused episode {episode}: {message.reason}")
 
     def read(self, now_ns: int) -> list[RobotState]:
         states, self._waiting = self._waiting, []

@@ -1,0 +1,1 @@
+"""Where parts become a run: configs, checks, wiring, the host, replay. The CLI is a thin shell around this."""

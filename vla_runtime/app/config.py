@@ -1,0 +1,123 @@
+"""The types of a robot config. ``robot_configs/arm.yaml`` explains every key; ``load.py`` reads and checks them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from vla_runtime.core.spec import Unit
+
+__all__ = [
+    "CameraConfig",
+    "ControlConfig",
+    "DeviceConfig",
+    "JointConfig",
+    "LinkConfig",
+    "LogConfig",
+    "PolicyConfig",
+    "RobotConfig",
+]
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
+
+
+class JointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One joint: position limits, speed limit per second and alignment tolerance, all in ``unit``."""
+
+    name: Name
+    unit: Unit
+    position: tuple[float, float]
+    velocity: Positive
+    align_tolerance: Positive
+
+
+class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One camera. An empty ``endpoint`` is the robot's own private socket."""
+
+    name: Name
+    height: Count
+    width: Count
+    type: str = "zmq"
+    fps: Positive = 30.0
+    encoding: Literal["jpeg", "raw"] = "jpeg"
+    endpoint: str = ""
+    insecure: bool = False
+    options: dict[str, Any] = {}
+
+
+class LinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the control process reaches the robot. An empty ``endpoint`` is the robot's own private socket."""
+
+    type: str = "host"
+    endpoint: str = ""
+    insecure: bool = False
+    options: dict[str, Any] = {}
+
+
+class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``vla-host`` drives. ``dead_man_ms`` left out: the larger of 3 control periods and 20 ms."""
+
+    type: str
+    dead_man_ms: Positive | None = None
+    options: dict[str, Any] = {}
+
+
+class ControlConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The loop's rate and how long it waits for what."""
+
+    rate_hz: Annotated[float, msgspec.Meta(ge=1, le=2000)]
+    state_timeout_ms: Positive = 100.0
+    hold_timeout_ms: Positive = 3000.0
+    settle_ms: Annotated[float, msgspec.Meta(ge=0)] = 100.0
+
+
+class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which policy file, and how it is run. ``replan_interval`` left out: open loop."""
+
+    file: str
+    step_hz: Positive
+    type: str = "onnx"
+    replan_interval: Count | None = None
+    threads: Count = 1
+    answer_timeout_ms: Positive = 300.0
+    hang_timeout_ms: Positive = 1000.0
+    frame_timeout_ms: Positive = 250.0
+
+
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where episodes are written; "" for nowhere."""
+
+    directory: str = "episodes"
+
+
+class RobotConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A robot: everything ``vla-run`` and ``vla-host`` need to know."""
+
+    name: Name
+    instruction: str
+    joints: tuple[JointConfig, ...]
+    cameras: tuple[CameraConfig, ...]
+    control: ControlConfig
+    policy: PolicyConfig
+    extras: tuple[Name, ...] = ()
+    robot: LinkConfig = LinkConfig()
+    host: Literal["local", "remote"] = "remote"
+    device: DeviceConfig | None = None
+    log: LogConfig = LogConfig()
+
+    @property
+    def period_ns(self) -> int:
+        """The control period."""
+        return round(1e9 / self.control.rate_hz)
+
+    @property
+    def step_ns(self) -> int:
+        """The policy step that this robot expects."""
+        return round(1e9 / self.policy.step_hz)
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return tuple(joint.name for joint in self.joints)

@@ -1,0 +1,305 @@
+"""The robot host: owns a device's actuators and cameras, and stops the actuators when nobody commands them.
+
+One process, one thread: take commands, step the device on absolute deadlines, publish the state and the frames.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import zmq
+
+from vla_runtime.app.build import camera_endpoint, dead_man_ns, device_context, robot_endpoint
+from vla_runtime.app.config import RobotConfig
+from vla_runtime.control.histogram import Histogram
+from vla_runtime.control.rate import Rate
+from vla_runtime.core.errors import ConfigError, MalformedMessage, Refusal
+from vla_runtime.core.protocols import Device, StopCategory
+from vla_runtime.core.types import F64, Frame
+from vla_runtime.plugins.cameras.zmq import FramePublisher
+from vla_runtime.plugins.registry import load_plugin, plugin_options
+from vla_runtime.wire import robot as wire
+from vla_runtime.wire.sockets import open_socket
+
+__all__ = ["HostReport", "RobotHost", "open_device"]
+
+_LEASE_NS = 2_000_000_000
+_MAX_MESSAGES = 200
+
+
+@dataclass
+class HostReport:
+    """What a host counted. ``dead_man_ms``: command age at each stop by the dead man."""
+
+    episodes: int = 0
+    successes: int = 0
+    steps: int = 0
+    commands: int = 0
+    refused_commands: int = 0
+    malformed: int = 0
+    overruns: int = 0
+    dead_man_ms: list[float] = field(default_factory=list)
+    command_age: Histogram = field(default_factory=Histogram)
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values; ages in microseconds."""
+        p50, p99 = self.command_age.quantile(0.5), self.command_age.quantile(0.99)
+        return {
+            "episodes": self.episodes,
+            "successes": self.successes,
+            "steps": self.steps,
+            "commands": self.commands,
+            "refused_commands": self.refused_commands,
+            "malformed": self.malformed,
+            "overruns": self.overruns,
+            "dead_man_ms": self.dead_man_ms,
+            "command_age_us": {"p50": p50 and p50 / 1e3, "p99": p99 and p99 / 1e3},
+        }
+
+
+def open_device(config: RobotConfig) -> Device:
+    """The device that the config describes, checked against it.
+
+    Raises:
+        ConfigError: no device, or one whose joints, extras or cameras are not the config's.
+    """
+    if config.device is None:
+        raise ConfigError("this robot has no device for vla-host to drive", "$.device")
+    plugin = load_plugin("devices", config.device.type, "$.device.type")
+    context = device_context(config)
+    device: Device = plugin(plugin_options(plugin, config.device.options, "$.device.options"), context)
+    for path, ours, theirs in (
+        ("$.joints", context.joints, tuple(device.joints)),
+        ("$.extras", context.extras, tuple(device.extras)),
+        ("$.cameras", _sizes(context.cameras), _sizes(device.cameras)),
+    ):
+        if ours != theirs:
+            raise ConfigError(f"the config says {ours}, device {config.device.type!r} has {theirs}", path)
+    return device
+
+
+def _sizes(cameras: object) -> tuple[str, ...]:
+    return tuple(f"{camera.name} {camera.height}x{camera.width}" for camera in cameras)  # type: ignore[attr-defined]
+
+
+class RobotHost:
+    """Serves ``device`` to one client at a time.
+
+    Args:
+        ipc: private directory for the sockets that the config leaves to us.
+        say: told, in a line, what happens to the robot.
+    """
+
+    def __init__(self, config: RobotConfig, device: Device, ipc: Path, say: Callable[[str], None]) -> None:
+        self.report = HostReport()
+        self._config, self._device, self._say = config, device, say
+        self._socket = open_socket(zmq.Context.instance(), zmq.ROUTER, bind=robot_endpoint(config, ipc))
+        self._low = np.array([joint.position[0] for joint in config.joints])
+        self._high = np.array([joint.position[1] for joint in config.joints])
+        self._cameras = [_CameraClock(camera, config, ipc) for camera in device.cameras]
+        self._client: bytes | None = None
+        self._heard_ns = 0
+        self._dead_man_ns = 0
+        self._episode = -1
+        self._counted = True
+        self._stopped = "no episode has begun"
+        self._command: F64 | None = None
+        self._command_ns = 0
+        self._state_seq = 0
+
+    def serve(self, over: Callable[[], bool]) -> None:
+        """Until ``over()``; the robot is stopped before this returns."""
+        rate = Rate(self._device.period_ns, time.monotonic_ns())
+        try:
+            while not over():
+                self._wait_until(rate.deadline_ns)
+                now_ns = time.monotonic_ns()
+                self._watch(now_ns)
+                self._device.step(self._command)
+                self.report.steps += self._command is not None
+                self._count_episode()
+                now_ns = time.monotonic_ns()
+                self._send_state(now_ns)
+                for camera in self._cameras:
+                    camera.tick(self._device, now_ns)
+                rate.next_deadline(time.monotonic_ns())
+        finally:
+            self.report.overruns = rate.overruns
+            self._stop("the host is shutting down", StopCategory.CONTROLLED)
+            if self._client is not None:
+                self._tell(self._client, wire.Refused("the host is shutting down"))
+            self.close()
+
+    def close(self) -> None:
+        self._socket.close(200)
+        for camera in self._cameras:
+            camera.publisher.close()
+        self._device.close()
+
+    def _wait_until(self, deadline_ns: int) -> None:
+        """Handle messages as they come until the deadline; the dead man is watched all the while."""
+        while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
+            if left_ns < 1_000_000:
+                time.sleep(left_ns * 1e-9)
+            else:
+                self._socket.poll(left_ns // 1_000_000)
+            self._drain()
+            self._watch(time.monotonic_ns())
+        self._drain()
+
+    def _drain(self) -> None:
+        for sender, data in self._messages():
+            try:
+                message = wire.decode_to_host(data)
+                self._handle(sender, message)
+            except MalformedMessage:
+                self.report.malformed += 1
+
+    def _messages(self) -> Iterator[tuple[bytes, bytes]]:
+        for _ in range(_MAX_MESSAGES):
+            try:
+                sender, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if len(parts) == 1:
+                yield sender, parts[0]
+            else:
+                self.report.malformed += 1
+
+    def _handle(self, sender: bytes, message: wire.ToHost) -> None:
+        now_ns = time.monotonic_ns()
+        if isinstance(message, wire.Hello):
+            self._welcome(sender, message, now_ns)
+            return
+        if sender != self._client:
+            self._tell(sender, wire.Refused("you do not lead this robot; say hello first"))
+            return
+        self._heard_ns = now_ns
+        match message:
+            case wire.Command():
+                self._take(message, now_ns)
+            case wire.StopRequest():
+                categories = {int(category): category for category in StopCategory}
+                if message.category not in categories:
+                    raise MalformedMessage(f"stop category {message.category}")
+                self._stop(f"a stop of category {message.category} was requested", categories[message.category])
+            case wire.Reset():
+                self._reset(message)
+            case wire.Goodbye():
+                self._stop("the client said goodbye", StopCategory.CONTROLLED)
+                self._client = None
+
+    def _welcome(self, sender: bytes, hello: wire.Hello, now_ns: int) -> None:
+        if hello.protocol != wire.PROTOCOL:
+            self._tell(sender, wire.Refused(f"protocol {hello.protocol}, this host speaks {wire.PROTOCOL}"))
+            return
+        if hello.period_ns <= 0:
+            raise MalformedMessage(f"control period {hello.period_ns} ns")
+        if self._client not in (None, sender) and now_ns - self._heard_ns < _LEASE_NS:
+            self._tell(sender, wire.Refused("another client leads this robot"))
+            return
+        self._client, self._heard_ns = sender, now_ns
+        self._dead_man_ns = dead_man_ns(self._config, hello.period_ns)
+        cameras = tuple(wire.CameraInfo(c.name, c.height, c.width, c.fps) for c in self._device.cameras)
+        joints, extras = tuple(self._device.joints), tuple(self._device.extras)
+        self._tell(sender, wire.Welcome(joints, extras, cameras, self._dead_man_ns))
+
+    def _reset(self, message: wire.Reset) -> None:
+        if message.episode == self._episode and not self._stopped:
+            return  # asked again before our answer arrived
+        try:
+            self._device.reset(message.seed, message.instruction)
+        except Refusal as error:
+            assert self._client is not None
+            self._tell(self._client, wire.Refused(str(error)))
+            return
+        self._episode = message.episode
+        self._command = None
+        self._stopped = ""
+        self._counted = False
+        self._send_state(time.monotonic_ns())
+
+    def _take(self, message: wire.Command, now_ns: int) -> None:
+        """A command counts only in its own episode, while the robot may move, in full and inside the limits."""
+        self.report.commands += 1
+        position = np.array(message.position)
+        inside = position.shape == self._low.shape and bool(((position >= self._low) & (position <= self._high)).all())
+        if self._stopped or message.episode != self._episode or not inside:
+            self.report.refused_commands += 1
+            return
+        self._command, self._command_ns = position, now_ns
+        self.report.command_age.add(now_ns - message.sent_ns)
+
+    def _watch(self, now_ns: int) -> None:
+        """The dead man: commands that stop coming stop the robot, whoever died."""
+        age_ns = now_ns - self._command_ns
+        if self._command is not None and age_ns > self._dead_man_ns:
+            self.report.dead_man_ms.append(age_ns / 1e6)
+            self._stop(
+                f"no command for {age_ns / 1e6:.1f} ms (dead man at {self._dead_man_ns / 1e6:.1f} ms)",
+                StopCategory.CONTROLLED,
+            )
+            self._say(f"dead man: {self._stopped}")
+
+    def _stop(self, why: str, category: StopCategory) -> None:
+        if not self._stopped:
+            self._stopped = why
+        self._command = None
+        self._device.stop(category)
+
+    def _count_episode(self) -> None:
+        task = self._device.task()
+        if task is not None and task[1] and not self._counted:
+            self._counted = True
+            self.report.episodes += 1
+            self.report.successes += task[2]
+
+    def _send_state(self, now_ns: int) -> None:
+        self._state_seq += 1
+        if self._client is None:
+            return
+        position, velocity, extras = self._device.measure()
+        task = self._device.task()
+        self._tell(
+            self._client,
+            wire.State(
+                episode=self._episode,
+                seq=self._state_seq,
+                stamp_ns=now_ns,
+                position=tuple(position.tolist()),
+                velocity=None if velocity is None else tuple(velocity.tolist()),
+                extras=tuple(extras.tolist()),
+                task=None if task is None else wire.Task(*task),
+                stopped=self._stopped,
+            ),
+        )
+
+    def _tell(self, client: bytes, message: wire.FromHost) -> None:
+        try:
+            self._socket.send_multipart([client, wire.encode(message)], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return  # gone or not listening; the dead man sees to the rest
+
+
+class _CameraClock:
+    """Publishes one camera's frames at its rate."""
+
+    def __init__(self, camera: object, config: RobotConfig, ipc: Path) -> None:
+        ours = next(entry for entry in config.cameras if entry.name == camera.name)  # type: ignore[attr-defined]
+        self.name = ours.name
+        self.publisher = FramePublisher(ours.name, camera_endpoint(ours, ipc), ours.encoding)
+        self._period_ns = round(1e9 / camera.fps)  # type: ignore[attr-defined]
+        self._due_ns = 0
+        self._seq = 0
+
+    def tick(self, device: Device, now_ns: int) -> None:
+        if now_ns < self._due_ns:
+            return
+        behind = self._due_ns == 0 or now_ns - self._due_ns > self._period_ns
+        self._due_ns = (now_ns if behind else self._due_ns) + self._period_ns
+        self.publisher.publish(Frame(device.capture(self.name), now_ns, self._seq), now_ns)
+        self._seq += 1

@@ -1,0 +1,259 @@
+"""``vla-run``: start the parts, check the policy against the robot, run episodes, and leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from vla_runtime import __version__
+from vla_runtime.app.build import build_loop, build_robot, planner_settings
+from vla_runtime.app.config import RobotConfig
+from vla_runtime.app.contract import check_contract
+from vla_runtime.app.local_host import LocalHost
+from vla_runtime.app.report import RunReport
+from vla_runtime.app.stop import StopSwitch
+from vla_runtime.control.cause import Cause
+from vla_runtime.control.clock import SystemClock
+from vla_runtime.control.loop import ControlLoop
+from vla_runtime.core.errors import ConfigError, Refusal, VlaError
+from vla_runtime.core.protocols import Recorder, Robot
+from vla_runtime.core.spec import PolicySpec
+from vla_runtime.core.types import F64
+from vla_runtime.episode.log import EpisodeLog, NullRecorder
+from vla_runtime.episode.process import RecorderProcess
+from vla_runtime.plugins.planners.process import ProcessPlanner
+
+__all__ = ["RunOptions", "run"]
+
+_POLICY_TYPES = {".onnx": "onnx", ".ts": "torchscript"}
+_READY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line adds to a config. ``ipc``: where a host that is already running has its sockets."""
+
+    robot: str
+    duration_s: float | None = None
+    episodes: int | None = None
+    policy: str | None = None
+    instruction: str | None = None
+    log_directory: str | None = None
+    seed: int = 0
+    ipc: Path | None = None
+
+
+def run(config: RobotConfig, options: RunOptions, say: Callable[[str], None], started_ns: int) -> RunReport:
+    """Run episodes until the options or something else end it. Never raises for what happens to the robot.
+
+    Args:
+        say: told, in a line, how far the start has come.
+        started_ns: when the process began, for the report.
+    """
+    config = with_options(config, options)
+    switch = StopSwitch(options.duration_s)
+    report = RunReport(Cause("done", ""))
+    with ExitStack() as stack, switch.signals():
+        try:
+            _Run(config, options, say, switch, report, stack, started_ns).go()
+        except Refusal as error:
+            report.cause = Cause("refused", str(error))
+        except VlaError as error:
+            report.cause = Cause("fault", str(error))
+        except KeyboardInterrupt as error:
+            report.cause = Cause("interrupted", str(error) or "SIGINT")
+        finally:
+            switch.armed = True  # a further Ctrl-C must not break the closing
+    return report
+
+
+def with_options(config: RobotConfig, options: RunOptions) -> RobotConfig:
+    """The config that the command line makes of ``config``.
+
+    Raises:
+        ConfigError: the policy file does not exist or has a suffix that names no policy type.
+    """
+    policy = config.policy
+    if options.policy is not None:
+        suffix = Path(options.policy).suffix
+        if suffix not in _POLICY_TYPES:
+            raise ConfigError(f"policy file {options.policy!r} should end in one of {', '.join(sorted(_POLICY_TYPES))}")
+        policy = msgspec.structs.replace(policy, file=str(Path(options.policy)), type=_POLICY_TYPES[suffix])
+    if not Path(policy.file).is_file():
+        where = "--policy" if options.policy is not None else "$.policy.file"
+        raise ConfigError(f"there is no policy file {policy.file!r}", where)
+    log = config.log if options.log_directory is None else msgspec.structs.replace(
+        config.log, directory=options.log_directory
+    )  # fmt: skip
+    instruction = config.instruction if options.instruction is None else options.instruction
+    return msgspec.structs.replace(config, policy=policy, log=log, instruction=instruction)
+
+
+class _Run:
+    """One ``vla-run``. ``stack`` closes, in reverse order, whatever was opened."""
+
+    def __init__(
+        self,
+        config: RobotConfig,
+        options: RunOptions,
+        say: Callable[[str], None],
+        switch: StopSwitch,
+        report: RunReport,
+        stack: ExitStack,
+        started_ns: int,
+    ) -> None:
+        self.config, self.options, self.say, self.switch = config, options, say, switch
+        self.report, self.stack, self.started_ns = report, stack, started_ns
+        self.clock = SystemClock()
+        self.host: LocalHost | None = None
+        self.recorder: RecorderProcess | None = None
+        self.next_request = 0
+
+    def go(self) -> None:
+        ipc = self._start()
+        spec = self.planner.wait_ready(_READY_S)
+        check_contract(spec, self.config, self.config.instruction)
+        self.say(f"policy {spec.name} ({self.planner.policy_hash}): contract and golden sample hold")
+        self.robot = build_robot(self.config, ipc, self.host.gone if self.host else lambda: "")
+        self.stack.callback(self._close_robot)
+        connect = getattr(self.robot, "connect", None)
+        if connect is not None:
+            connect()
+        self.say(f"robot {self.config.name} answers; instruction: {self.config.instruction!r}")
+        gc.collect()
+        gc.freeze()
+        while self._episode(spec) and not self.switch.thrown:
+            pass
+
+    def _start(self) -> Path:
+        """Start the processes, all at once: each takes its time to import what it needs."""
+        private = Path(tempfile.mkdtemp(prefix="vla-run-"))
+        self.stack.callback(shutil.rmtree, private, ignore_errors=True)
+        ipc = private
+        if self.config.host == "local" and self.options.ipc is None:
+            self.host = LocalHost(self.options.robot, ipc)
+            self.stack.callback(self._close_host)
+        else:
+            ipc = self.options.ipc or runtime_directory(self.config.name)
+        frame_endpoint = ""
+        if self.config.log.directory:
+            Path(self.config.log.directory).mkdir(parents=True, exist_ok=True)
+            self.recorder = RecorderProcess(private / "log")
+            self.stack.callback(self.recorder.close)
+            frame_endpoint = self.recorder.frame_endpoint
+        settings = planner_settings(self.config, ipc, frame_endpoint)
+        self.planner = ProcessPlanner(settings, private, round(self.config.policy.hang_timeout_ms * 1e6))
+        self.stack.callback(self._close_planner)
+        return ipc
+
+    def _episode(self, spec: PolicySpec) -> bool:
+        """Run one episode; True if another may follow."""
+        index = self.report.episodes
+        seed = self.options.seed + index
+        self.robot.reset(index, seed, self.config.instruction)
+        start_ns = self.clock.now()
+        log = self._open_log(spec, index, seed, start_ns)
+        robot = self.robot if self.report.start_to_first_command_ms is not None else _FirstCommand(self.robot, self)
+        loop = build_loop(
+            self.config, spec, policy_hash=self.planner.policy_hash, instruction=self.config.instruction,
+            start_ns=start_ns, clock=self.clock, robot=robot, planner=self.planner, recorder=log,
+            stop=self.switch.poll, episode=index, first_request=self.next_request,
+        )  # fmt: skip
+        self.switch.armed = True
+        try:
+            cause = loop.run()
+        finally:
+            self.switch.armed = False
+            self._close_log()
+        self.next_request = loop.parts.scheduler.next_seq
+        return self._account(loop, cause)
+
+    def _account(self, loop: ControlLoop, cause: Cause) -> bool:
+        report = self.report
+        report.metrics.merge(loop.metrics)
+        report.cause = cause
+        task = None if loop.state is None else loop.state.task
+        report.episodes += 1
+        report.successes += task is not None and task.success
+        over = cause.kind == "done" and task is not None and task.done
+        return over and (self.options.episodes is None or report.episodes < self.options.episodes)
+
+    def _open_log(self, spec: PolicySpec, index: int, seed: int, start_ns: int) -> Recorder:
+        if self.recorder is None:
+            return NullRecorder()
+        wall = datetime.now(timezone.utc)
+        name = f"{self.config.name}-{wall:%Y%m%dT%H%M%S%f}-{index:04d}.mcap"
+        path = Path(self.config.log.directory) / name
+        metadata = {
+            "config": msgspec.json.encode(self.config).decode(),
+            "spec": spec.to_json().decode(),
+            "policy_hash": self.planner.policy_hash,
+            "instruction": self.config.instruction,
+            "episode": str(index),
+            "seed": str(seed),
+            "start_ns": str(start_ns),
+            "first_request": str(self.next_request),
+            "wall_time": wall.isoformat(),
+            "vla_runtime": __version__,
+            "python": platform.python_version(),
+        }
+        self.recorder.open(path, metadata)
+        self.report.logs.append(str(path))
+        return EpisodeLog(self.recorder)
+
+    def _close_log(self) -> None:
+        if self.recorder is not None:
+            status = self.recorder.close_episode()
+            self.report.log_dropped += status.dropped
+            self.report.log_error = self.report.log_error or status.error
+
+    def _close_robot(self) -> None:
+        self.report.unsent_commands = getattr(self.robot, "unsent", 0)
+        self.report.malformed["robot"] = getattr(self.robot, "malformed", 0)
+        self.robot.close()
+
+    def _close_planner(self) -> None:
+        self.report.planner_restarts = self.planner.restarts
+        self.report.malformed["planner"] = self.planner.malformed
+        self.report.malformed["cameras"] = self.planner.camera_malformed
+        self.planner.close()
+
+    def _close_host(self) -> None:
+        assert self.host is not None
+        self.report.host = self.host.close()
+
+    def first_command(self) -> None:
+        self.report.start_to_first_command_ms = (self.clock.now() - self.started_ns) / 1e6
+
+
+class _FirstCommand:
+    """Notes when the first command leaves, then steps aside."""
+
+    def __init__(self, robot: Robot, run: _Run) -> None:
+        self._run = run
+        self.reset, self.read, self.stop, self.close = robot.reset, robot.read, robot.stop, robot.close
+        self._write = robot.write
+        self.write = self._first
+
+    def _first(self, command: F64, now_ns: int) -> None:
+        self._write(command, now_ns)
+        self._run.first_command()
+        self.write = self._write
+
+
+def runtime_directory(robot: str) -> Path:
+    """Where a ``vla-host`` and a ``vla-run`` started apart meet: one private directory per user and robot."""
+    import os
+
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    root = Path(base) / "vla-runtime" if base else Path(tempfile.gettempdir()) / f"vla-runtime-{os.getuid()}"
+    return root / robot

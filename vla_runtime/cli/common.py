@@ -1,0 +1,43 @@
+"""What the commands share: the help format and the last line of ``--json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["EXIT_CODES", "command", "parser", "print_json"]
+
+_CODES = "exit codes: 0 done, 2 refused or bad input, 3 stopped by a fault, 130 interrupted"
+EXIT_CODES = {"done": 0, "refused": 2, "fault": 3, "interrupted": 130}
+
+
+def parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """An argument parser whose help ends with examples."""
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=f"examples:\n{examples}\n\n{_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """One object on one line: the last line of standard output."""
+    print(json.dumps(values, ensure_ascii=False), flush=True)
+
+
+def command(prog: str, body: Callable[[], int]) -> int:
+    """Run a command's body; our errors become one line on stderr and their exit code, Ctrl-C becomes 130."""
+    from vla_runtime.core.errors import VlaError
+
+    try:
+        return body()
+    except VlaError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return EXIT_CODES["interrupted"]

@@ -1,0 +1,1 @@
+"""Devices: what a robot host drives."""

@@ -1,0 +1,143 @@
+"""The planner process: cameras, decoding and the policy, beside the control process and never inside it.
+
+It answers the newest request only, says that it is alive while it is, and goes when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import zmq
+
+from vla_runtime.core.errors import MalformedMessage, VlaError
+from vla_runtime.core.protocols import Camera, Policy
+from vla_runtime.core.types import Observation, PlanRequest
+from vla_runtime.plugins.planners.golden import check_golden
+from vla_runtime.plugins.planners.observe import Observer, StateReader, plan
+from vla_runtime.plugins.planners.settings import CameraSetting, PlannerSettings
+from vla_runtime.plugins.registry import load_plugin, plugin_options
+from vla_runtime.wire import plan as wire
+from vla_runtime.wire.frames import encode_frame
+from vla_runtime.wire.sockets import open_socket, receive_all, send
+from vla_runtime.wire.tap import FrameTap
+
+__all__ = ["main"]
+
+_HEARTBEAT_NS = 50_000_000
+_POLL_MS = 20
+_PR_SET_PDEATHSIG = 1
+
+
+class PlannerChild:
+    """The loop: drain the cameras, take the newest request, answer it, beat."""
+
+    def __init__(self, settings: PlannerSettings, policy: Policy) -> None:
+        self._policy = policy
+        self._parent_pid = settings.parent_pid
+        self._socket = open_socket(zmq.Context.instance(), zmq.DEALER, connect=settings.endpoint)
+        wanted = {camera.name for camera in policy.spec.cameras}
+        self._cameras: dict[str, Camera] = {
+            camera.name: _open_camera(camera) for camera in settings.cameras if camera.name in wanted
+        }
+        states = StateReader([s.name for s in policy.spec.state], settings.joints, settings.extras)
+        self._observer = Observer(policy.spec, self._cameras, states, settings.frame_timeout_ns)
+        self._tap = FrameTap(settings.frame_endpoint) if settings.frame_endpoint else None
+        self._tapped: dict[str, int] = {}
+        self._episode = -1
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._draining = [camera for camera in self._cameras.values() if hasattr(camera, "drain")]
+        for camera in self._draining:
+            self._poller.register(camera.socket, zmq.POLLIN)  # type: ignore[attr-defined]
+        self._malformed = 0
+        self._chunks = 0
+
+    def run(self) -> None:
+        """Until the parent is gone."""
+        send(self._socket, wire.encode(wire.Ready(self._policy.hash, self._policy.spec.to_json())))
+        beat_ns = 0
+        while os.getppid() == self._parent_pid:
+            now_ns = time.monotonic_ns()
+            if now_ns >= beat_ns:
+                dropped = self._malformed + sum(getattr(camera, "malformed", 0) for camera in self._cameras.values())
+                send(self._socket, wire.encode(wire.Alive(now_ns, dropped)))
+                beat_ns = now_ns + _HEARTBEAT_NS
+            self._poller.poll(_POLL_MS)
+            for camera in self._draining:
+                camera.drain()  # type: ignore[attr-defined]
+            request = self._newest_request()
+            if request is not None:
+                self._answer(request)
+
+    def _newest_request(self) -> PlanRequest | None:
+        newest = None
+        for data in receive_all(self._socket):
+            try:
+                newest = wire.request_from(wire.decode_ask(data))
+            except MalformedMessage:
+                self._malformed += 1
+        return newest
+
+    def _answer(self, request: PlanRequest) -> None:
+        try:
+            observation = self._observer.observe(request, time.monotonic_ns())
+            chunk = plan(self._policy, observation, request.seq, self._chunks)
+        except VlaError as error:
+            send(self._socket, wire.encode(wire.NoPlan(request.seq, str(error))))
+            return
+        self._chunks += 1
+        send(self._socket, wire.chunk_message(chunk))
+        self._log_frames(request, observation)
+
+    def _log_frames(self, request: PlanRequest, observation: Observation) -> None:
+        """Each frame once an episode."""
+        if self._tap is None:
+            return
+        if request.episode != self._episode:
+            self._episode = request.episode
+            self._tapped.clear()
+        for name, frame in observation.images.items():
+            if self._tapped.get(name) != frame.seq:
+                self._tapped[name] = frame.seq
+                self._tap.frame(frame.wire or encode_frame(name, frame, frame.capture_ns, "raw"))
+
+
+def _open_camera(camera: CameraSetting) -> Camera:
+    plugin = load_plugin("cameras", camera.type)
+    options = plugin_options(plugin, camera.options, f"$.cameras[{camera.name}].options")
+    opened: Camera = plugin(camera.name, camera.endpoint, options)
+    return opened
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    """A planner that hangs in inference must not outlive the run: the kernel ends it when the parent dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        sys.exit(0)
+
+
+def main(argv: list[str]) -> int:
+    settings = msgspec.json.decode(argv[0], type=PlannerSettings)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _die_with_parent(settings.parent_pid)
+    try:
+        policy = load_plugin("policies", settings.policy_type)(Path(settings.policy_file), settings.threads)
+        check_golden(policy)
+        child = PlannerChild(settings, policy)
+    except VlaError as error:
+        socket = open_socket(zmq.Context.instance(), zmq.DEALER, connect=settings.endpoint)
+        send(socket, wire.encode(wire.Failed(str(error))))
+        socket.close(1000)  # the parent waits for these words
+        return error.exit_code
+    child.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

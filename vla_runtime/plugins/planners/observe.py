@@ -1,0 +1,115 @@
+"""From the newest frames and a robot state to a policy's input, and on to a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vla_runtime.core.errors import VlaError
+from vla_runtime.core.protocols import Camera, Policy
+from vla_runtime.core.spec import CameraSpec, PolicySpec
+from vla_runtime.core.types import F32, U8, ActionChunk, Frame, Observation, PlanRequest, RobotState
+
+__all__ = ["NotReady", "Observer", "StateReader", "fit", "plan"]
+
+
+class NotReady(VlaError):
+    """An observation cannot be made now; the message names the camera and why."""
+
+
+class StateReader:
+    """Picks the policy's state inputs f32[S] out of a robot state, by name.
+
+    Args:
+        names: ``<joint>.position``, ``<joint>.velocity`` or one of ``extras``, in the policy's order.
+    """
+
+    def __init__(self, names: Sequence[str], joints: Sequence[str], extras: Sequence[str]) -> None:
+        places = {f"{joint}.position": ("position", i) for i, joint in enumerate(joints)}
+        places |= {f"{joint}.velocity": ("velocity", i) for i, joint in enumerate(joints)}
+        places |= {extra: ("extras", i) for i, extra in enumerate(extras)}
+        self._places = [places.get(name, ("", 0)) for name in names]
+        self._missing = [name for name in names if name not in places]
+
+    def read(self, state: RobotState) -> F32:
+        """f32[S].
+
+        Raises:
+            NotReady: the robot does not measure one of them.
+        """
+        if self._missing:
+            raise NotReady(f"the robot does not measure {', '.join(self._missing)}")
+        if state.velocity is None and any(field == "velocity" for field, _ in self._places):
+            raise NotReady("the policy reads joint velocities, which this robot does not measure")
+        return np.array([getattr(state, field)[i] for field, i in self._places], dtype=np.float32)
+
+
+class Observer:
+    """Makes observations from ``cameras``, one for each camera of the policy, by name.
+
+    Args:
+        max_age_ns: a frame captured longer ago than this is not shown to the policy.
+    """
+
+    def __init__(self, spec: PolicySpec, cameras: Mapping[str, Camera], states: StateReader, max_age_ns: int) -> None:
+        self._specs = spec.cameras
+        self._cameras = cameras
+        self._states = states
+        self._max_age_ns = max_age_ns
+
+    def observe(self, request: PlanRequest, now_ns: int) -> Observation:
+        """The observation for ``request``, stamped with the oldest capture in it.
+
+        Raises:
+            NotReady: a camera has sent nothing yet, or nothing fresh.
+        """
+        frames: dict[str, Frame] = {}
+        for spec in self._specs:
+            camera = self._cameras.get(spec.name)
+            frame = None if camera is None else camera.latest()
+            if frame is None:
+                raise NotReady(f"camera {spec.name!r} has sent no frame")
+            age_ns = now_ns - frame.capture_ns
+            if age_ns > self._max_age_ns:
+                raise NotReady(
+                    f"camera {spec.name!r}: the newest frame is {age_ns / 1e6:.0f} ms old, "
+                    f"allowed {self._max_age_ns / 1e6:.0f} ms"
+                )
+            frames[spec.name] = frame
+        stamp_ns = min((frame.capture_ns for frame in frames.values()), default=request.state.stamp_ns)
+        return Observation(frames, self._states.read(request.state), request.instruction, stamp_ns)
+
+
+def fit(pixels: U8, camera: CameraSpec) -> U8:
+    """``pixels`` as the policy's contract wants them.
+
+    Raises:
+        NotReady: another size, and the contract's resize rule is ``none``.
+    """
+    if pixels.shape == (camera.height, camera.width, 3):
+        return pixels
+    if camera.resize == "none":
+        raise NotReady(
+            f"camera {camera.name!r} sends {pixels.shape[0]}x{pixels.shape[1]}, "
+            f"the policy takes {camera.height}x{camera.width}"
+        )
+    import cv2
+
+    resized: U8 = cv2.resize(pixels, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    return resized
+
+
+def plan(policy: Policy, observation: Observation, request_seq: int, chunk_seq: int) -> ActionChunk:
+    """Run ``policy`` once."""
+    images = {camera.name: fit(observation.images[camera.name].pixels, camera) for camera in policy.spec.cameras}
+    actions = policy.infer(images, observation.state, policy.spec.instruction.encode(observation.instruction))
+    return ActionChunk(
+        actions=actions,
+        t0_ns=observation.stamp_ns,
+        dt_ns=policy.spec.dt_ns,
+        seq=chunk_seq,
+        request_seq=request_seq,
+        policy_hash=policy.hash,
+        frames={name: frame.seq for name, frame in observation.images.items()},
+    )
