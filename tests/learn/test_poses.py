@@ -73,6 +73,15 @@ def test_demonstrations_stay_in_the_limits_and_name_every_pose() -> None:
     assert data["next", "done"][:, -1].all()
 
 
+def test_the_label_leads_the_state_by_the_servo_lag() -> None:
+    task = task_of(time_constant_s=0.12)
+    data = collect(task, 6, 10, seed=0)
+    target = task.targets()[torch.arange(6) % 3].unsqueeze(1).expand(6, 10, 3)
+    ahead = expert(task, data[STATE], target, torch.full((6, 10), 0.12))
+    assert torch.allclose(data[ACTION], ahead, atol=1e-5)
+    assert not torch.allclose(data[ACTION], data[STATE], atol=1e-2)
+
+
 def test_a_small_arm_learns_its_poses() -> None:
     task = task_of()
     made = train_arm(task, Recipe(steps=500, batch_size=256, lr=3e-3, hidden_dim=64), seed=0)

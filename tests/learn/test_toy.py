@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from vla_runtime.learn import toy
@@ -40,6 +41,17 @@ def test_the_same_seed_gives_the_same_demonstrations() -> None:
 
 def test_the_recipe_reaches_its_success_rate(toy_checkpoint: Checkpoint) -> None:
     assert toy_success(toy_checkpoint.policy, toy_checkpoint.spec, episodes=200) >= 0.98
+
+
+@pytest.mark.parametrize(("replan_interval", "calls"), [(1, 12), (4, 3), (8, 2)])
+def test_a_chunk_is_executed_for_the_replan_interval(replan_interval: int, calls: int) -> None:
+    data = toy.collect(8, 6)
+    spec = make_spec(toy.facts(), data[STATE], data[ACTION])
+    policy = build_policy(spec, seed=0)
+    asked = []
+    policy.register_forward_pre_hook(lambda *_: asked.append(1))
+    toy_success(policy, spec, episodes=5, max_steps=12, replan_interval=replan_interval)
+    assert len(asked) == calls
 
 
 def test_an_untrained_policy_fails() -> None:

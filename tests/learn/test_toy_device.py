@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vla_runtime.core.protocols import Device
+from vla_runtime.core.protocols import Device, DeviceCamera, DeviceContext
 from vla_runtime.learn.toy_device import Options, ToyVLADevice, replay_actions
 
 
@@ -31,12 +31,19 @@ def test_it_meets_the_protocol() -> None:
     assert tuple(device.joints) == ("a0", "a1", "a2", "a3")
     assert tuple(device.extras) == ("target0", "target1", "target2", "target3")
     assert device.period_ns == 20_000_000
+    assert [(c.name, c.height, c.width, c.fps) for c in device.cameras] == [("image", 16, 16, 50.0)]
     image = device.capture("image")
     assert image.shape == (16, 16, 3)
     assert image.dtype == np.uint8
     assert all(part.dtype == np.float64 for part in (device.measure()[0], device.measure()[2]))
     with pytest.raises(KeyError, match="expected 'image'"):
         device.capture("wrist")
+
+
+def test_the_config_sets_the_cameras_rate() -> None:
+    camera = DeviceCamera("image", 16, 16, 25.0)
+    context = DeviceContext(ToyVLADevice.joints, (-1.0,) * 4, (1.0,) * 4, ToyVLADevice.extras, (camera,))
+    assert ToyVLADevice(ToyVLADevice.Options(), context).cameras == (camera,)
 
 
 def test_the_same_seed_is_the_same_episode() -> None:
@@ -91,7 +98,7 @@ def test_the_episode_ends_at_max_steps_until_reset() -> None:
     for _ in range(5):
         device.step(np.ones(4))
     assert device.task() == (3, True, False)
-    device.reset(1)
+    device.reset(1, "push the T-shaped block onto the target")
     assert device.task() == (0, False, False)
     states, _ = replay_actions(0, [np.ones(4)] * 5, Options(max_steps=3))
     assert np.array_equal(states[2], states[4])

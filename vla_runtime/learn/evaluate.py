@@ -55,7 +55,7 @@ def pose_success(
     *,
     time_constant_s: float,
     episodes: int = 200,
-    max_seconds: float = 15.0,
+    max_seconds: float = 10.0,
     replan_interval: int = 8,
     tolerance: float = 0.05,
     hold_steps: int = 5,

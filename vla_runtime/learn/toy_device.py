@@ -26,7 +26,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ToyVLADevice:
-    """One unbatched ToyVLAEnv with joints a0..a3, the target as extras and one 16x16 camera at 50 Hz.
+    """One unbatched ToyVLAEnv with joints a0..a3, the target as extras and one 16x16 camera.
 
     A command is the action: float32, clamped to the action spec. The measured position is the env's echo of the last
     executed action, and there is no velocity. Once the episode is done, by success or at ``max_steps``, it no longer
