@@ -36,11 +36,13 @@ class ToyVLADevice:
     Options = Options
     joints = toy.JOINTS
     extras = toy.TARGETS
-    cameras = (DeviceCamera(toy.CAMERA, toy.IMAGE_SIZE, toy.IMAGE_SIZE, 50.0),)
     period_ns = toy.PERIOD_NS
 
     def __init__(self, options: Options, context: DeviceContext | None = None) -> None:
         torch.set_num_threads(1)
+        rates = {camera.name: camera.fps for camera in context.cameras} if context else {}
+        fps = rates.get(toy.CAMERA, 1e9 / toy.PERIOD_NS)
+        self.cameras = (DeviceCamera(toy.CAMERA, toy.IMAGE_SIZE, toy.IMAGE_SIZE, fps),)
         self._options = options
         self._env = toy.make_env(success_steps=options.success_steps, tolerance=options.tolerance)
         space = self._env.action_spec.space
