@@ -99,8 +99,9 @@ class ProcessPlanner:
             send(self._socket, wire.request_message(request))
 
     def poll(self, now_ns: int) -> list[ActionChunk]:
+        chunks = self._receive(now_ns)  # first: what it has said counts as a sign of life
         self._watch(now_ns)
-        return self._receive(now_ns)
+        return chunks
 
     def status(self, now_ns: int) -> PlannerStatus:
         return PlannerStatus(self._ready_ns is not None, self.restarts, self._failure or self.no_plan)
