@@ -16,7 +16,7 @@ from vla_runtime.core.errors import ConfigError, MissingExtra, choices
 
 __all__ = ["Kind", "load_plugin", "plugin_options"]
 
-Kind = Literal["cameras", "robots", "policies", "devices"]
+Kind = Literal["cameras", "robots", "policies", "devices", "envs"]
 
 _OURS: dict[str, dict[str, str]] = {
     "cameras": {"zmq": "vla_runtime.plugins.cameras.zmq:ZmqCamera"},
@@ -29,8 +29,9 @@ _OURS: dict[str, dict[str, str]] = {
         "servo_arm": "vla_runtime.plugins.devices.servo_arm:ServoArm",
         "toy_vla": "vla_runtime.learn.toy_device:ToyVLADevice",
     },
+    "envs": {"toy": "vla_runtime.learn.toy_device:replay_actions"},
 }
-_EXTRA = {"torchscript": "train", "toy_vla": "train"}
+_EXTRA = {"torchscript": "train", "toy_vla": "train", "toy": "train"}
 
 
 def load_plugin(kind: Kind, name: str, path: str = "") -> Any:
