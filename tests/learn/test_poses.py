@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from vla_runtime.learn.arm import pose_task
+from vla_runtime.learn.contract import make_spec
+from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.evaluate import pose_success
 from vla_runtime.learn.keys import ACTION, IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.noise import NoiseImages
 from vla_runtime.learn.poses import PoseTask, collect, expert, facts
 from vla_runtime.learn.recipes import Recipe, train_arm
+from vla_runtime.learn.scaling import Scaling
 
 LAG = 0.08
 VALUES = {
@@ -53,6 +57,19 @@ def test_the_expert_is_consistent_with_itself() -> None:
         assert torch.allclose(twice, expert(task, start, target, torch.tensor([first + then])), atol=1e-5)
 
 
+def test_every_sample_brings_fresh_noise() -> None:
+    task = task_of()
+    data = collect(task, 12, 10, seed=0)
+    assert IMAGE not in data.keys(True)
+    spec = make_spec(facts(task), data[STATE], data[ACTION])
+    buffer = sample_buffer(chunked(data, 16), Scaling.from_spec(spec), 12, NoiseImages(task.cameras))
+    first, second = buffer.sample(), buffer.sample()
+    assert list(first[IMAGE].keys()) == ["front", "wrist"]
+    assert first[IMAGE, "front"].shape == (12, 3, 8, 8)
+    assert first[IMAGE, "front"].dtype == torch.uint8
+    assert not torch.equal(first[IMAGE, "front"], second[IMAGE, "front"])
+
+
 def test_an_expert_at_the_pose_stays() -> None:
     target = torch.tensor([[1.2, 0.8, 0.06]])
     assert torch.equal(expert(task_of(), target, target, torch.tensor([1.0])), target)
@@ -67,9 +84,6 @@ def test_demonstrations_stay_in_the_limits_and_name_every_pose() -> None:
         assert (data[key] <= high + 1e-6).all()
     encoding = facts(task).encoding()
     assert set(data[INSTRUCTION_ID].unique().tolist()) == {encoding.encode(text) for text in task.poses}
-    assert {name: image.shape for name, image in data[IMAGE].items()} == dict.fromkeys(
-        ("front", "wrist"), (12, 10, 3, 8, 8)
-    )
     assert data["next", "done"][:, -1].all()
 
 

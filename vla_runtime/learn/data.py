@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensordict import TensorDict
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
-from torchrl.envs.transforms import ActionChunkTransform, Compose
+from torchrl.envs.transforms import ActionChunkTransform, Compose, Transform
 
 from vla_runtime.learn.keys import ACTION, CHUNK, IMAGE, INSTRUCTION_ID, IS_PAD, STATE
 from vla_runtime.learn.scaling import Scaling
@@ -20,7 +20,7 @@ def chunked(demonstrations: TensorDict, chunk_length: int) -> TensorDict:
     (True = padded). Chunks are built before the samples are stored, so no sampler can mix two episodes.
 
     Args:
-        demonstrations: image u8[N, T, 3, H, W] (or by camera), state f32[N, T, S], instruction_id i64[N, T],
+        demonstrations: image u8[N, T, 3, H, W] (or by camera, or none), state f32[N, T, S], instruction_id i64[N, T],
             action f32[N, T, A], ("next", "done") bool[N, T, 1].
 
     Returns:
@@ -30,15 +30,19 @@ def chunked(demonstrations: TensorDict, chunk_length: int) -> TensorDict:
     if demonstrations.batch_dims != 2:
         raise ValueError(f"demonstrations have batch shape {tuple(demonstrations.batch_size)}, expected [N, T]")
     chunks = ActionChunkTransform(chunk_length)(demonstrations.select(ACTION, ("next", "done")))
-    samples = demonstrations.select(IMAGE, STATE, INSTRUCTION_ID)
+    samples = demonstrations.select(IMAGE, STATE, INSTRUCTION_ID, strict=False)
     # A plain tensordict at ``vla_action``: the policy writes its own container there later.
     samples[CHUNK] = chunks[CHUNK]
     samples[IS_PAD] = chunks[IS_PAD]
     return samples.reshape(-1)
 
 
-def sample_buffer(samples: TensorDict, scaling: Scaling, batch_size: int) -> TensorDictReplayBuffer:
+def sample_buffer(
+    samples: TensorDict, scaling: Scaling, batch_size: int, *further: Transform
+) -> TensorDictReplayBuffer:
     """A buffer over ``samples`` that keeps them raw and normalises state and chunk on the sample path.
+
+    ``further`` transforms are applied after that, on the sample path too.
 
     Read it with ``sample()`` or an index tensor: ``buffer[:]`` hands out the storage itself, and the transforms would
     then normalise the stored chunks in place.
@@ -46,7 +50,7 @@ def sample_buffer(samples: TensorDict, scaling: Scaling, batch_size: int) -> Ten
     buffer = TensorDictReplayBuffer(
         storage=LazyTensorStorage(len(samples)),
         batch_size=batch_size,
-        transform=Compose(scaling.observation_norm(), scaling.data_chunk()),
+        transform=Compose(scaling.observation_norm(), scaling.data_chunk(), *further),
     )
     buffer.extend(samples)
     return buffer

@@ -16,6 +16,7 @@ from vla_runtime.core.instructions import sha1_mod
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn import toy
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.noise import noise_images
 from vla_runtime.learn.policy import ChunkPolicy
 from vla_runtime.learn.poses import PoseTask
 from vla_runtime.learn.scaling import Scaling
@@ -95,12 +96,6 @@ def _plan(
 ) -> Tensor:
     inputs = TensorDict({INSTRUCTION_ID: ids}, [len(ids)])
     inputs[STATE] = scaling.normalise_state(position)
-    inputs[IMAGE] = TensorDict(
-        {
-            name: torch.randint(0, 256, (len(ids), 3, h, w), dtype=torch.uint8, generator=random)
-            for name, (h, w) in task.cameras.items()
-        },
-        [len(ids)],
-    )
+    inputs[IMAGE] = noise_images(task.cameras, inputs.batch_size, random)
     with torch.no_grad():
         return scaling.denormalise_action(policy(inputs)[CHUNK])

@@ -16,7 +16,7 @@ from torch import Tensor
 from vla_runtime.core.instructions import sha1_mod
 from vla_runtime.core.spec import Unit
 from vla_runtime.learn.contract import TaskFacts
-from vla_runtime.learn.keys import ACTION, IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.keys import ACTION, INSTRUCTION_ID, STATE
 
 __all__ = ["PoseTask", "collect", "expert", "facts"]
 
@@ -110,9 +110,11 @@ def expert(task: PoseTask, position: Tensor, target: Tensor, seconds: Tensor) ->
 
 
 def collect(
-    task: PoseTask, episodes: int = 384, steps: int = 40, *, seed: int = 0, text_vocab: int = 256
+    task: PoseTask, episodes: int = 2048, steps: int = 32, *, seed: int = 0, text_vocab: int = 256
 ) -> TensorDict:
     """Demonstrations, TensorDict [episodes, steps] as ``data.chunked`` wants it, the poses taken in turn.
+
+    There are no images in it: they are noise, and ``noise.NoiseImages`` draws them when samples are.
 
     Half of the starts are uniform over the joint range, the others lie within a tenth of it around the pose, so that
     the last, slow part of the way is known from all sides.
@@ -132,11 +134,4 @@ def collect(
     data[ACTION] = expert(task, start, target, (times + task.lead_s).expand(episodes, steps))
     data[INSTRUCTION_ID] = ids[which].unsqueeze(1).expand(episodes, steps).contiguous()
     data["next", "done"] = (torch.arange(steps) == steps - 1).view(1, steps, 1).expand(episodes, steps, 1)
-    data[IMAGE] = TensorDict(
-        {
-            name: torch.randint(0, 256, (episodes, steps, 3, h, w), dtype=torch.uint8, generator=random)
-            for name, (h, w) in task.cameras.items()
-        },
-        [episodes, steps],
-    )
     return data

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tensordict import TensorDict
+from torchrl.envs.transforms import Transform
 
 from vla_runtime.learn import poses, toy
 from vla_runtime.learn.bc import train
@@ -12,6 +13,7 @@ from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.contract import TaskFacts, make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.keys import ACTION, STATE
+from vla_runtime.learn.noise import NoiseImages
 from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.poses import PoseTask
 from vla_runtime.learn.scaling import Scaling
@@ -40,14 +42,18 @@ def train_toy(recipe: Recipe = TOY, *, seed: int = 0, quiet: bool = True) -> Che
 
 def train_arm(task: PoseTask, recipe: Recipe = ARM, *, seed: int = 0, quiet: bool = True) -> Checkpoint:
     """Clone the expert of a pose task."""
-    return _clone(poses.facts(task), poses.collect(task, seed=seed), recipe, seed, quiet)
+    images = NoiseImages(task.cameras)
+    return _clone(poses.facts(task), poses.collect(task, seed=seed), recipe, seed, quiet, images)
 
 
-def _clone(facts: TaskFacts, demonstrations: TensorDict, recipe: Recipe, seed: int, quiet: bool) -> Checkpoint:
+def _clone(
+    facts: TaskFacts, demonstrations: TensorDict, recipe: Recipe, seed: int, quiet: bool, *further: Transform
+) -> Checkpoint:
     spec = make_spec(facts, demonstrations[STATE], demonstrations[ACTION])
     policy_kwargs = {"hidden_dim": recipe.hidden_dim}
     policy = build_policy(spec, seed=seed, **policy_kwargs)
-    buffer = sample_buffer(chunked(demonstrations, spec.chunk_length), Scaling.from_spec(spec), recipe.batch_size)
+    samples = chunked(demonstrations, spec.chunk_length)
+    buffer = sample_buffer(samples, Scaling.from_spec(spec), recipe.batch_size, *further)
     losses = train(policy, buffer, steps=recipe.steps, lr=recipe.lr, seed=seed, quiet=quiet)
     facts_of_training = {
         "method": "bc",
