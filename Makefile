@@ -15,8 +15,16 @@ $(VENV)/.dev: pyproject.toml
 	$(BIN)/python -m pip install -q -e '.[train,dev]'
 	touch $@
 
-demo: env  ## train, export, run over sockets, log, replay
-	$(BIN)/python benchmarks/demo.py
+DEMO := build/demo
+
+demo: env  ## train, export, run over sockets for 20 s, log, replay; then the simulated arm
+	rm -rf $(DEMO) && mkdir -p $(DEMO)
+	$(BIN)/vla-train bc --env toy --out $(DEMO)/model.pt
+	$(BIN)/vla-export $(DEMO)/model.pt --format both
+	$(BIN)/vla-run --robot toy --policy $(DEMO)/model.onnx --duration 20 --log $(DEMO)/toy
+	$(BIN)/vla-replay "$$(ls $(DEMO)/toy/*.mcap | head -n 1)" --check --env toy --policy $(DEMO)/model.onnx
+	$(BIN)/vla-run --robot robot_configs/arm.yaml --instruction "reach right" --episodes 2 --log $(DEMO)/arm
+	$(BIN)/vla-replay "$$(ls $(DEMO)/arm/*.mcap | head -n 1)" --check
 
 test: env
 	$(BIN)/python -m pytest
@@ -31,13 +39,15 @@ wheel-check: env  ## the built wheel alone, in an empty environment, without tor
 	$(BIN)/python tests/wheel_check.py
 
 policies: env  ## rebuild the shipped policy files
-	$(BIN)/python -m vla_runtime.cli.train bc --env toy --seed 0 --out build/toy.pt
-	$(BIN)/python -m exporters.cli build/toy.pt --out robot_configs/policies/toy.onnx
-	$(BIN)/python -m vla_runtime.cli.train bc --env arm --seed 0 --out build/arm.pt
-	$(BIN)/python -m exporters.cli build/arm.pt --out robot_configs/policies/arm.onnx
+	mkdir -p build
+	$(BIN)/vla-train bc --env toy --seed 0 --out build/toy.pt
+	$(BIN)/vla-export build/toy.pt --out robot_configs/policies/toy.onnx
+	$(BIN)/vla-train bc --env arm --seed 0 --out build/arm.pt
+	$(BIN)/vla-export build/arm.pt --out robot_configs/policies/arm.onnx
 
 bench: env  ## start-up time, memory, import time, loop lateness; writes build/bench/*.json
 	$(BIN)/python benchmarks/startup.py --json
+	$(BIN)/python benchmarks/hosted_success.py --json
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

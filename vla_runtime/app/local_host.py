@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vla_runtime.core.errors import Refusal
+
 __all__ = ["LocalHost"]
 
 
@@ -26,8 +28,14 @@ class LocalHost:
         return self._process.pid
 
     def gone(self) -> str:
-        """Why the host can no longer answer, "" while it can."""
+        """Why the host can no longer answer, "" while it can.
+
+        Raises:
+            Refusal: it refused to start; it has said why on stderr.
+        """
         code = self._process.poll()
+        if code == Refusal.exit_code:
+            raise Refusal("vla-host refused to start; its reason stands above")
         return "" if code is None else f"vla-host ended with exit code {code}"
 
     def close(self, timeout_s: float = 5.0) -> dict[str, Any] | None:
