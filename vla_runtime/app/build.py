@@ -10,7 +10,8 @@ import numpy as np
 from vla_runtime.app.config import CameraConfig, RobotConfig
 from vla_runtime.control.cause import Stop
 from vla_runtime.control.health import LoopSettings
-from vla_runtime.control.loop import ControlLoop, Parts
+from vla_runtime.control.loop import ControlLoop
+from vla_runtime.control.parts import Parts
 from vla_runtime.control.safety import JointLimits, default_chain
 from vla_runtime.control.scheduler import Scheduler
 from vla_runtime.core.protocols import Clock, DeviceCamera, DeviceContext, Planner, Recorder, Robot

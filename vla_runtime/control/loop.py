@@ -7,34 +7,17 @@ other parts; nothing here asks which.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from vla_runtime.control.cause import Cause, Stop
 from vla_runtime.control.health import LoopSettings, Situation, health
 from vla_runtime.control.machine import ModeMachine
 from vla_runtime.control.metrics import LoopMetrics
+from vla_runtime.control.parts import Parts
 from vla_runtime.control.rate import Rate
-from vla_runtime.control.safety import SafetyChain, Verdict
-from vla_runtime.control.scheduler import Scheduler
+from vla_runtime.control.safety import Verdict
 from vla_runtime.core.errors import DeviceLost
-from vla_runtime.core.protocols import Clock, Planner, Recorder, Robot
-from vla_runtime.core.types import F64, PlanRequest, RobotState, Tick
+from vla_runtime.core.types import F64, PlannerStatus, PlanRequest, RobotState, Tick
 
-__all__ = ["ControlLoop", "Parts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a loop is made of. ``stop`` is polled once a tick: what asks the run to end from outside, or None."""
-
-    clock: Clock
-    robot: Robot
-    planner: Planner
-    scheduler: Scheduler
-    safety: SafetyChain
-    recorder: Recorder
-    stop: Callable[[], Stop | None]
+__all__ = ["ControlLoop"]
 
 
 class ControlLoop:
@@ -61,13 +44,14 @@ class ControlLoop:
     def tick(self, deadline_ns: int) -> None:
         """One pass, meant to begin at ``deadline_ns``."""
         now = self.parts.clock.now()
+        planner = self.parts.planner.status(now)
         stop = self._read(now)
-        request_seq = self._request(now)
+        request_seq = self._request(now, planner)
         self._accept(now)
         wanted = self.parts.scheduler.action_at(now)
-        self._decide(now, wanted, stop)
+        self._decide(now, wanted, stop, planner)
         verdict = self._send(now, wanted)
-        self._record(now, deadline_ns, stop, request_seq, wanted, verdict)
+        self._record(now, deadline_ns, stop, planner, request_seq, wanted, verdict)
 
     def _read(self, now: int) -> Stop | None:
         """Take the robot's new states; returns what asks the run to end."""
@@ -80,7 +64,11 @@ class ControlLoop:
             self.parts.recorder.states(self.metrics.ticks, states)
         return self.parts.stop()
 
-    def _request(self, now: int) -> int:
+    def _request(self, now: int, planner: PlannerStatus) -> int:
+        """Ask for a plan when one is due; returns the request's number, -1 for none. A dead planner's plan is void."""
+        if not planner.up:
+            self.parts.scheduler.drop()
+            return -1
         if self.state is None or not self.mode.plans or not self.parts.scheduler.wants_plan(now):
             return -1
         seq = self.parts.scheduler.next_request(now)
@@ -96,11 +84,10 @@ class ControlLoop:
                 self.metrics.capture_to_chunk.add(now - chunk.t0_ns)
             self.parts.recorder.chunk(self.metrics.ticks, chunk, refusal)
 
-    def _decide(self, now: int, wanted: F64 | None, stop: Stop | None) -> None:
+    def _decide(self, now: int, wanted: F64 | None, stop: Stop | None, planner: PlannerStatus) -> None:
         """Let this tick's facts change the mode; a run that ends asks the robot to stop, once."""
-        covered_ns, planner = self.parts.scheduler.covered_ns, self.parts.planner.status(now)
-        situation = Situation(now, self.mode.mode, self.mode.entered_ns, self.state, wanted, covered_ns,
-                              self._checked, self._aligned, stop, planner)  # fmt: skip
+        situation = Situation(now, self.mode.mode, self.mode.entered_ns, self.state, wanted,
+                              self.parts.scheduler.covered_ns, self._checked, self._aligned, stop, planner)  # fmt: skip
         changed = self.mode.update(now, health(situation, self.settings))
         self._checked = self._checked or (wanted is not None and self.mode.moves)
         if changed and self.mode.over:
@@ -118,13 +105,13 @@ class ControlLoop:
         self.parts.robot.write(verdict.command, now)
         return verdict
 
-    def _record(self, now: int, deadline_ns: int, stop: Stop | None, request_seq: int, wanted: F64 | None,
-                verdict: Verdict | None) -> None:  # fmt: skip
+    def _record(self, now: int, deadline_ns: int, stop: Stop | None, planner: PlannerStatus, request_seq: int,
+                wanted: F64 | None, verdict: Verdict | None) -> None:  # fmt: skip
         late_ns, compute_ns = now - deadline_ns, self.parts.clock.now() - now
         tick = Tick(
             index=self.metrics.ticks, now_ns=now, mode=self.mode.mode.value, cause=self.mode.cause.text,
             stop="" if stop is None else str(stop), state_seq=-1 if self.state is None else self.state.seq,
-            planner=self.parts.planner.status(now), request_seq=request_seq, chunk_seq=self.parts.scheduler.chunk_seq,
+            planner=planner, request_seq=request_seq, chunk_seq=self.parts.scheduler.chunk_seq,
             wanted=None if wanted is None else tuple(wanted.tolist()),
             command=None if verdict is None else tuple(verdict.command.tolist()),
             interventions=() if verdict is None else verdict.interventions, late_ns=late_ns, compute_ns=compute_ns,

@@ -108,6 +108,12 @@ class Scheduler:
             self._waiting_since_ns = None
         return reason
 
+    def drop(self) -> None:
+        """Forget the plan and any open request: whoever made it can no longer see."""
+        self._chunk = None
+        self._sent.clear()
+        self._waiting_since_ns = None
+
     def action_at(self, now_ns: int) -> F64 | None:
         """The action f64[A] for this instant, or None when no row covers it."""
         if self._chunk is None:
