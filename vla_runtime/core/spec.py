@@ -70,7 +70,7 @@ class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GoldenSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The chunk, [H][A], that the inputs of ``core.golden.golden_inputs`` must give, and the tolerance allowed."""
+    """The chunk, [H][A], that the inputs of ``core.golden`` must give, and the tolerance allowed."""
 
     instruction: str
     actions: tuple[tuple[float, ...], ...]
@@ -139,10 +139,17 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 problems.append(f"{field} names {', '.join(repeated)} twice")
+        problems += [
+            f"camera {camera.name} is {camera.height}x{camera.width}, expected at least 1x1"
+            for camera in self.cameras
+            if camera.height < 1 or camera.width < 1
+        ]
         if not self.actions:
             problems.append("there is no action")
         if not self.instruction.texts:
             problems.append("there is no instruction")
+        if self.instruction.vocab < 1:
+            problems.append(f"instruction.vocab is {self.instruction.vocab}, expected at least 1")
         for field, values, expected in (
             ("state_mean", self.normalisation.state_mean, len(self.state)),
             ("state_std", self.normalisation.state_std, len(self.state)),
@@ -152,9 +159,15 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if len(values) != expected:
                 problems.append(f"normalisation.{field} has {len(values)} values, expected {expected}")
         if self.golden is not None:
-            rows = self.golden.actions
-            if len(rows) != self.chunk_length or any(len(row) != len(self.actions) for row in rows):
-                problems.append(f"the golden sample is not {self.chunk_length} rows of {len(self.actions)}")
+            widths = [len(row) for row in self.golden.actions]
+            if widths != [len(self.actions)] * self.chunk_length:
+                problems.append(
+                    f"the golden sample has rows of {', '.join(map(str, widths)) or 'no'} values, "
+                    f"expected {self.chunk_length} rows of {len(self.actions)}"
+                )
+            if self.golden.instruction not in self.instruction.texts:
+                known = ", ".join(map(repr, self.instruction.texts)) or "none"
+                problems.append(f"the golden sample's instruction {self.golden.instruction!r} is none of {known}")
         return problems
 
 
