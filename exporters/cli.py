@@ -3,52 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_runtime.core.errors import PolicyFileError, VlaError
+from vla_runtime.cli.common import command, parser, print_json
+from vla_runtime.core.errors import PolicyFileError
 
 __all__ = ["main"]
 
 _EXAMPLES = """\
-examples:
   vla-export model.pt                            model.onnx beside it, for the robot
   vla-export model.pt --out policies/arm.onnx    another name
   vla-export model.pt --format both --json       model.onnx and model.ts, a JSON report on the last line
 
-A file is written only if it agrees with the eager policy on several inputs and batch sizes.
-exit codes: 0 written, 2 refused (nothing written), 130 interrupted (nothing left behind)
-"""
+A file is written only if it agrees with the eager policy on several inputs and batch sizes. Refused or interrupted,
+it leaves nothing behind."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        return _export(args)
-    except VlaError as error:
-        print(f"vla-export: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("vla-export: interrupted, nothing was written", file=sys.stderr)
-        return 130
+    return command("vla-export", lambda: _export(args))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vla-export",
-        description="Turn a checkpoint of vla-train into a policy file for vla-run.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    options = parser("vla-export", "Turn a checkpoint of vla-train into a policy file for vla-run.", _EXAMPLES)
+    options.add_argument("checkpoint", type=Path, help="model.pt, as written by vla-train")
+    options.add_argument("--out", type=Path, help="the file to write (default: beside the checkpoint)")
+    options.add_argument(
+        "--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix"
     )
-    parser.add_argument("checkpoint", type=Path, help="model.pt, as written by vla-train")
-    parser.add_argument("--out", type=Path, help="the file to write (default: beside the checkpoint)")
-    parser.add_argument("--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix, or onnx")
-    parser.add_argument("--tolerance", type=float, default=1e-5, help="largest difference allowed (default: 1e-5)")
-    parser.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
-    return parser
+    options.add_argument("--tolerance", type=float, default=1e-5, help="largest difference allowed (default: 1e-5)")
+    options.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
+    return options
 
 
 def _targets(args: argparse.Namespace) -> dict[str, Path]:
@@ -100,7 +88,7 @@ def _export(args: argparse.Namespace) -> int:
             "max_abs_error": {kind: e.max_abs_error for kind, e in written.items()},
             "latency_ms": {"eager": eager, **{kind: e.latency_ms for kind, e in written.items()}},
         }
-        print(json.dumps(report), flush=True)
+        print_json(report)
     return 0
 
 

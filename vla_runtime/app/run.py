@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from vla_runtime import __version__
-from vla_runtime.app.build import build_loop, build_robot, planner_settings
+from vla_runtime.app.build import build_loop, build_robot, planner_settings, robot_endpoint
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.contract import check_contract
 from vla_runtime.app.local_host import LocalHost
@@ -127,6 +127,8 @@ class _Run:
         self.stack.callback(self._close_robot)
         connect = getattr(self.robot, "connect", None)
         if connect is not None:
+            if self.host is None:
+                self.say(f"waiting for the robot host at {robot_endpoint(self.config, ipc)}")
             connect()
         self.say(f"robot {self.config.name} answers; instruction: {self.config.instruction!r}")
         gc.collect()
@@ -184,6 +186,8 @@ class _Run:
         task = None if loop.state is None else loop.state.task
         report.episodes += 1
         report.successes += task is not None and task.success
+        seconds = sum(loop.metrics.mode_ns.values()) / 1e9
+        self.say(f"episode {loop.episode}: {cause.text}; {loop.metrics.ticks} ticks, {seconds:.1f} s")
         over = cause.kind == "done" and task is not None and task.done
         return over and (self.options.episodes is None or report.episodes < self.options.episodes)
 

@@ -8,20 +8,24 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["EXIT_CODES", "command", "parser", "print_json"]
+__all__ = ["EXIT_CODES", "command", "help_format", "parser", "print_json"]
 
 _CODES = "exit codes: 0 done, 2 refused or bad input, 3 stopped by a fault, 130 interrupted"
 EXIT_CODES = {"done": 0, "refused": 2, "fault": 3, "interrupted": 130}
 
 
+def help_format(description: str, examples: str) -> dict[str, Any]:
+    """The arguments of a parser whose help ends with examples and exit codes."""
+    return {
+        "description": description,
+        "epilog": f"examples:\n{examples}\n\n{_CODES}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
 def parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """An argument parser whose help ends with examples."""
-    return argparse.ArgumentParser(
-        prog=prog,
-        description=description,
-        epilog=f"examples:\n{examples}\n\n{_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """An argument parser for ``prog``."""
+    return argparse.ArgumentParser(prog=prog, **help_format(description, examples))
 
 
 def print_json(values: dict[str, Any]) -> None:

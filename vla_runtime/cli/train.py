@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -11,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vla_runtime.core.errors import ConfigError, MissingExtra, VlaError
+from vla_runtime.cli.common import command, help_format, parser, print_json
+from vla_runtime.core.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
     from vla_runtime.learn.checkpoint import Checkpoint
@@ -20,39 +20,24 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _EXAMPLES = """\
-examples:
   vla-train bc --env toy --out model.pt     ToyVLAEnv, a few seconds
   vla-train bc --env arm --out arm.pt       the poses named in the arm's robot config
   vla-train bc --env toy --seed 1 --json    a JSON report on the last line
 
-Then: vla-export model.pt
-exit codes: 0 trained, 2 refused, 130 interrupted (nothing left behind)
-"""
+Then: vla-export model.pt. Interrupted, it leaves nothing behind."""
 _Evaluate = Callable[["Checkpoint", int], float]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        return _train(args)
-    except VlaError as error:
-        print(f"vla-train: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("vla-train: interrupted, nothing was written", file=sys.stderr)
-        return 130
+    return command("vla-train", lambda: _train(args))
 
 
 def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="vla-train", description="Train a chunk policy.", epilog=_EXAMPLES, formatter_class=raw
-    )
-    methods = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
-    bc = methods.add_parser(
-        "bc", help="behaviour cloning", description="Clone an expert.", epilog=_EXAMPLES, formatter_class=raw
-    )
+    options = parser("vla-train", "Train a chunk policy.", _EXAMPLES)
+    methods = options.add_subparsers(dest="method", required=True, metavar="METHOD")
+    bc = methods.add_parser("bc", help="behaviour cloning", **help_format("Clone an expert.", _EXAMPLES))
     bc.add_argument("--env", choices=("toy", "arm"), required=True, help="what to learn")
     bc.add_argument("--out", type=Path, default=Path("model.pt"), help="the checkpoint to write (default: model.pt)")
     bc.add_argument("--seed", type=int, default=0, help="the same seed gives the same weights (default: 0)")
@@ -62,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     bc.add_argument("--head", choices=("continuous",), default="continuous", help="the action head to train")
     bc.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     bc.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
-    return parser
+    return options
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -93,7 +78,7 @@ def _train(args: argparse.Namespace) -> int:
         )
     if args.json:
         report = {"seconds": seconds, "model": str(args.out), "env": args.env, **checkpoint.training}
-        print(json.dumps(report), flush=True)
+        print_json(report)
     return 0
 
 
