@@ -17,8 +17,8 @@ class JointLimits:
     """``low`` and ``high`` bound the position f64[D], ``velocity`` f64[D] the speed per second.
 
     Raises:
-        ConfigError: a limit is not finite (NaN would switch its clamp off), low is not below high, or a velocity is
-            not positive.
+        ConfigError: a limit is not finite (NaN would switch its clamp off), low is not below high, a velocity is
+            not positive, or there is not one of each for every joint.
     """
 
     joints: tuple[str, ...]
@@ -27,6 +27,11 @@ class JointLimits:
     velocity: F64
 
     def __post_init__(self) -> None:
+        for field, values in (("low", self.low), ("high", self.high), ("velocity", self.velocity)):
+            if values.shape != (len(self.joints),):
+                raise ConfigError(
+                    f"{field} limits of shape {values.shape}, expected one for each of {len(self.joints)} joints"
+                )
         for index, joint in enumerate(self.joints):
             low, high, velocity = (float(values[index]) for values in (self.low, self.high, self.velocity))
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
