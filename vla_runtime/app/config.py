@@ -19,9 +19,11 @@ __all__ = [
     "RobotConfig",
 ]
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Rate = Annotated[float, msgspec.Meta(ge=0.01, le=2000)]
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=64)]
 
 
 class JointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,10 +40,10 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One camera. An empty ``endpoint`` is the robot's own private socket."""
 
     name: Name
-    height: Count
-    width: Count
+    height: Pixels
+    width: Pixels
     type: str = "zmq"
-    fps: Positive = 30.0
+    fps: Rate = 30.0
     encoding: Literal["jpeg", "raw"] = "jpeg"
     endpoint: str = ""
     insecure: bool = False
@@ -71,17 +73,17 @@ class ControlConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_hz: Annotated[float, msgspec.Meta(ge=1, le=2000)]
     state_timeout_ms: Positive = 100.0
     hold_timeout_ms: Positive = 3000.0
-    settle_ms: Annotated[float, msgspec.Meta(ge=0)] = 100.0
+    settle_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 100.0
 
 
 class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which policy file, and how it is run. ``replan_interval`` left out: open loop."""
 
     file: str
-    step_hz: Positive
+    step_hz: Rate
     type: str = "onnx"
     replan_interval: Count | None = None
-    threads: Count = 1
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     answer_timeout_ms: Positive = 300.0
     hang_timeout_ms: Positive = 1000.0
     frame_timeout_ms: Positive = 250.0

@@ -28,7 +28,10 @@ from vla_runtime.wire.sockets import open_socket
 __all__ = ["HostReport", "RobotHost", "open_device"]
 
 _LEASE_NS = 2_000_000_000
+_LONGEST_PERIOD_NS = 1_000_000_000  # a longer one would put the dead man to sleep
+_SEEDS = 2**32
 _MAX_MESSAGES = 200
+_NEVER_NS = 1 << 62
 
 
 @dataclass
@@ -117,8 +120,6 @@ class RobotHost:
         try:
             while not over():
                 self._wait_until(rate.deadline_ns)
-                now_ns = time.monotonic_ns()
-                self._watch(now_ns)
                 self._device.step(self._command)
                 self.report.steps += self._command is not None
                 self._count_episode()
@@ -142,7 +143,7 @@ class RobotHost:
 
     def _wait_until(self, deadline_ns: int) -> None:
         """Handle messages as they come until the deadline; the dead man is watched all the while."""
-        while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
+        while (left_ns := min(deadline_ns, self._dead_man_at_ns()) - time.monotonic_ns()) > 0:
             if left_ns < 1_000_000:
                 time.sleep(left_ns * 1e-9)
             else:
@@ -150,6 +151,11 @@ class RobotHost:
             self._drain()
             self._watch(time.monotonic_ns())
         self._drain()
+        self._watch(time.monotonic_ns())
+
+    def _dead_man_at_ns(self) -> int:
+        """When the dead man strikes unless a command comes."""
+        return self._command_ns + self._dead_man_ns if self._command is not None else _NEVER_NS
 
     def _drain(self) -> None:
         for sender, data in self._messages():
@@ -197,11 +203,13 @@ class RobotHost:
         if hello.protocol != wire.PROTOCOL:
             self._tell(sender, wire.Refused(f"protocol {hello.protocol}, this host speaks {wire.PROTOCOL}"))
             return
-        if hello.period_ns <= 0:
+        if not 0 < hello.period_ns <= _LONGEST_PERIOD_NS:
             raise MalformedMessage(f"control period {hello.period_ns} ns")
         if self._client not in (None, sender) and now_ns - self._heard_ns < _LEASE_NS:
             self._tell(sender, wire.Refused("another client leads this robot"))
             return
+        if self._client not in (None, sender):
+            self._stop("another client took over", StopCategory.CONTROLLED)
         self._client, self._heard_ns = sender, now_ns
         self._dead_man_ns = dead_man_ns(self._config, hello.period_ns)
         cameras = tuple(wire.CameraInfo(c.name, c.height, c.width, c.fps) for c in self._device.cameras)
@@ -212,6 +220,8 @@ class RobotHost:
         if message.episode == self._episode and not self._stopped:
             return  # asked again before our answer arrived
         try:
+            if not 0 <= message.seed < _SEEDS:
+                raise Refusal(f"seed {message.seed}, expected 0 to {_SEEDS - 1}")
             self._device.reset(message.seed, message.instruction)
         except Refusal as error:
             assert self._client is not None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import types
+import os
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import msgspec
 import yaml
 
 from vla_runtime.app.config import CameraConfig, RobotConfig
 from vla_runtime.core.errors import ConfigError, choices
+from vla_runtime.plugins.convert import convert
 from vla_runtime.wire.sockets import check_endpoint
 
 __all__ = ["config_from", "find_robot", "load_config", "shipped_robots"]
+
+_MAX_DEPTH = 32
 
 
 def shipped_robots() -> dict[str, Path]:
@@ -35,7 +37,7 @@ def find_robot(robot: str) -> Path:
     if robot in shipped:
         return shipped[robot]
     path = Path(robot)
-    if path.is_file():
+    if os.path.isfile(robot):  # Path.is_file raises for a name that is too long
         return path
     if path.suffix in (".yaml", ".yml") or "/" in robot:
         raise ConfigError(f"there is no file {robot!r}")
@@ -50,23 +52,19 @@ def load_config(robot: str) -> RobotConfig:
     """
     path = find_robot(robot)
     try:
-        with path.open("rb") as file:
-            data = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_bytes()
+    except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        data = _parse(text)
+    except Exception as error:  # a tagged scalar that is none (!!int x) raises whatever its Python constructor raises
+        raise ConfigError(f"{path} is not YAML: {error}") from error
     return config_from(data, path.resolve().parent)
 
 
 def config_from(data: Any, directory: Path) -> RobotConfig:
     """A checked config from plain data; its policy file is looked for in ``directory``."""
-    _check_keys(data, RobotConfig, "$")
-    try:
-        config = msgspec.convert(data, RobotConfig)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `")
-        raise ConfigError(_plainly(message), where.rstrip("`") or "$") from error
+    config = convert(data, RobotConfig, "$")
     config = msgspec.structs.replace(
         config, policy=msgspec.structs.replace(config.policy, file=str(directory / config.policy.file))
     )
@@ -74,36 +72,27 @@ def config_from(data: Any, directory: Path) -> RobotConfig:
     return config
 
 
-def _plainly(message: str) -> str:
-    """msgspec's words, in ours."""
-    return message[:1].lower() + message[1:]
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML without tags that make objects; a key that stands twice is refused instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        if repeated:
+            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} stands twice", node.start_mark)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
-def _check_keys(data: Any, kind: Any, path: str) -> None:
-    """Refuse keys that ``kind`` does not have, with those it has. Everything else is left to msgspec."""
-    kind, many = _struct_in(kind)
-    if kind is None:
-        return
-    if many:
-        for index, entry in enumerate(data if isinstance(data, list) else ()):
-            _check_keys(entry, kind, f"{path}[{index}]")
-        return
-    if not isinstance(data, dict):
-        return
-    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-    for key, value in data.items():
-        if key not in fields:
-            raise ConfigError(f"unknown key; {choices(str(key), fields)}", f"{path}.{key}")
-        _check_keys(value, fields[key], f"{path}.{key}")
-
-
-def _struct_in(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
-    """The config type inside ``kind`` (T, T | None or tuple[T, ...]), and whether it is repeated."""
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(part for part in get_args(kind) if part is not type(None))
-    if get_origin(kind) is tuple:
-        return _struct_in(get_args(kind)[0])[0], True
-    return (kind, False) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else (None, False)
+def _parse(text: bytes) -> Any:
+    depth = 0
+    for event in yaml.parse(
+        text, Loader=_Loader
+    ):  # first: composing recurses in C, and deep nesting overruns its stack
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH} levels")
+    return yaml.load(text, Loader=_Loader)
 
 
 def _check_values(config: RobotConfig) -> None:
@@ -121,16 +110,14 @@ def _check_values(config: RobotConfig) -> None:
             raise ConfigError(f"{', '.join(repeated)} is named twice", path)
     for index, joint in enumerate(config.joints):
         low, high = joint.position
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        if not low < high:
             raise ConfigError(
-                f"joint {joint.name!r} has position limits [{low}, {high}], expected finite low < high",
+                f"joint {joint.name!r} has position limits [{low}, {high}], expected low < high",
                 f"$.joints[{index}].position",
             )
-        for key in ("velocity", "align_tolerance"):
-            if not math.isfinite(getattr(joint, key)):
-                raise ConfigError(
-                    f"joint {joint.name!r}: {getattr(joint, key)}, expected a finite number", f"$.joints[{index}].{key}"
-                )
+    measured = {f"{joint}.{what}" for joint in config.joint_names for what in ("position", "velocity")}
+    if shadowed := sorted(measured.intersection(config.extras)):
+        raise ConfigError(f"{', '.join(shadowed)} is what a joint measures, give the extra another name", "$.extras")
     if config.host == "local" and config.device is None:
         raise ConfigError("host: local needs a device for vla-host to drive", "$.device")
     if config.robot.endpoint:

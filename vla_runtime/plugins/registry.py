@@ -10,9 +10,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-import msgspec
-
 from vla_runtime.core.errors import ConfigError, MissingExtra, choices
+from vla_runtime.plugins.convert import convert
 
 __all__ = ["Kind", "load_plugin", "plugin_options"]
 
@@ -62,9 +61,4 @@ def plugin_options(plugin: Any, options: dict[str, Any], path: str) -> Any:
     Raises:
         ConfigError: an unknown key, a missing one or a wrong type, with its path and the valid keys.
     """
-    try:
-        return msgspec.convert(options, plugin.Options)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `$")
-        valid = ", ".join(field.encode_name for field in msgspec.structs.fields(plugin.Options)) or "none"
-        raise ConfigError(f"{message}; valid options: {valid}", path + where.rstrip("`")) from error
+    return convert(options, plugin.Options, path)

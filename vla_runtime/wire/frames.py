@@ -6,6 +6,7 @@ The camera's name travels in the frame and is checked: a frame from another came
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 
 from vla_runtime.core.errors import MalformedMessage
 from vla_runtime.core.types import U8, Frame
+from vla_runtime.wire.decode import decoder
 
 __all__ = ["FrameMessage", "decode_frame", "encode_frame", "pixels_of"]
 
@@ -36,7 +38,7 @@ class FrameMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(FrameMessage).decode
+_decode: Callable[[bytes], FrameMessage] = decoder(FrameMessage, "a camera frame")
 
 
 def encode_frame(
@@ -65,10 +67,7 @@ def decode_frame(data: bytes, camera: str) -> FrameMessage:
     Raises:
         MalformedMessage: not a frame, another wire version, another camera, a broken checksum or absurd sizes.
     """
-    try:
-        message = _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedMessage(f"not a camera frame: {error}") from error
+    message = _decode(data)
     if message.version != WIRE_VERSION:
         raise MalformedMessage(f"frame of wire version {message.version}, expected {WIRE_VERSION}")
     if message.camera != camera:
@@ -96,9 +95,10 @@ def pixels_of(message: FrameMessage) -> U8:
     import simplejpeg
 
     try:
+        found = simplejpeg.decode_jpeg_header(message.payload)[:2]
+        if found != shape[:2]:  # asked before decoding: a jpeg of 60000x60000 would take all memory
+            raise MalformedMessage(f"jpeg of {found[0]}x{found[1]}, header says {message.height}x{message.width}")
         pixels: U8 = simplejpeg.decode_jpeg(message.payload, colorspace="RGB")
     except ValueError as error:
         raise MalformedMessage(f"jpeg that cannot be decoded: {error}") from error
-    if pixels.shape != shape:
-        raise MalformedMessage(f"jpeg of {pixels.shape}, header says {shape}")
     return pixels

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 
 from vla_runtime.core.errors import MalformedMessage
 from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState
+from vla_runtime.wire.decode import decoder
 
 __all__ = [
     "Alive", "Ask", "Chunk", "Failed", "FromPlanner", "NoPlan", "Ready", "chunk_from", "chunk_message", "decode_ask",
@@ -74,24 +77,18 @@ class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
 FromPlanner = Ready | Failed | Alive | NoPlan | Chunk
 
 encode = msgspec.msgpack.Encoder().encode
-_ask = msgspec.msgpack.Decoder(Ask)
-_from_planner = msgspec.msgpack.Decoder(FromPlanner)
+_ask: Callable[[bytes], Ask] = decoder(Ask, "a plan request")
+_from_planner: Callable[[bytes], FromPlanner] = decoder(FromPlanner, "a planner's message")
 
 
 def decode_ask(data: bytes) -> Ask:
     """Bytes from the control process. Raises MalformedMessage."""
-    try:
-        return _ask.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedMessage(str(error)) from error
+    return _ask(data)
 
 
 def decode_from_planner(data: bytes) -> FromPlanner:
     """Bytes from a planner. Raises MalformedMessage, also when a chunk's bytes are not its announced shape."""
-    try:
-        message = _from_planner.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedMessage(str(error)) from error
+    message = _from_planner(data)
     if isinstance(message, Chunk):
         values = message.rows * message.columns
         if not (message.rows > 0 and message.columns > 0 and values <= MAX_VALUES):

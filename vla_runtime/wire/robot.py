@@ -7,11 +7,12 @@ else until the client says ``Goodbye`` or has been silent for the length of a le
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from collections.abc import Callable
 
 import msgspec
 
 from vla_runtime.core.errors import MalformedMessage
+from vla_runtime.wire.decode import decoder
 
 __all__ = [
     "PROTOCOL", "CameraInfo", "Command", "FromHost", "Goodbye", "Hello", "Refused", "Reset", "State", "StopRequest",
@@ -106,9 +107,8 @@ ToHost = Hello | Command | StopRequest | Reset | Goodbye
 FromHost = Welcome | Refused | State
 
 encode = msgspec.msgpack.Encoder().encode
-_to_host = msgspec.msgpack.Decoder(ToHost)
-_from_host = msgspec.msgpack.Decoder(FromHost)
-_M = TypeVar("_M")
+_to_host: Callable[[bytes], ToHost] = decoder(ToHost, "a client's message")
+_from_host: Callable[[bytes], FromHost] = decoder(FromHost, "a host's message")
 
 
 def decode_to_host(data: bytes) -> ToHost:
@@ -117,7 +117,7 @@ def decode_to_host(data: bytes) -> ToHost:
     Raises:
         MalformedMessage: not one of ``ToHost``, or a command that is not finite.
     """
-    message = _decode(_to_host, data)
+    message = _to_host(data)
     if isinstance(message, Command):
         _finite(message.position)
     return message
@@ -129,19 +129,12 @@ def decode_from_host(data: bytes) -> FromHost:
     Raises:
         MalformedMessage: not one of ``FromHost``, or a measurement that is not finite.
     """
-    message = _decode(_from_host, data)
+    message = _from_host(data)
     if isinstance(message, State):
         _finite(message.position)
         _finite(message.velocity or ())
         _finite(message.extras)
     return message
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[_M], data: bytes) -> _M:
-    try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedMessage(str(error)) from error
 
 
 def _finite(values: tuple[float, ...]) -> None:

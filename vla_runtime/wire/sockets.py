@@ -7,10 +7,10 @@ command can move the robot.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import zmq
 
@@ -19,7 +19,8 @@ from vla_runtime.core.errors import ConfigError, Refusal
 __all__ = ["Endpoint", "check_endpoint", "open_socket", "private_directory", "receive_all", "send"]
 
 Endpoint = str
-_LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
+_LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _MAX_IPC_PATH = 107  # sizeof(sockaddr_un.sun_path) - 1
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -40,13 +41,10 @@ def check_endpoint(endpoint: Endpoint, *, insecure: bool = False, path: str = ""
         return endpoint
     if scheme != "tcp" or not rest:
         raise ConfigError(f"{endpoint!r} is no endpoint; expected ipc:///path/to/socket or tcp://127.0.0.1:port", path)
-    try:
-        host, port = urlsplit(endpoint).hostname, urlsplit(endpoint).port
-    except ValueError as error:
-        raise ConfigError(f"{endpoint!r}: {error}; expected tcp://127.0.0.1:port", path) from error
-    if not host or port is None:
-        raise ConfigError(f"{endpoint!r} names no host or no port; expected tcp://127.0.0.1:port", path)
-    if host not in _LOOPBACK and not insecure:
+    found = _HOST_AND_PORT.fullmatch(rest)
+    if found is None or not 0 < int(found[2]) < 65536:
+        raise ConfigError(f"{endpoint!r} is no host and port from 1 to 65535; expected tcp://127.0.0.1:port", path)
+    if found[1] not in _LOOPBACK and not insecure:
         raise ConfigError(
             f"{endpoint!r} reaches beyond this machine, where anyone could command the robot or feed it images; "
             "use ipc or 127.0.0.1, or accept the risk with 'insecure: true'",
@@ -75,7 +73,7 @@ def open_socket(
         if bind:
             _bind(socket, bind)
         if connect:
-            socket.connect(connect)
+            _connect(socket, connect)
     except BaseException:
         socket.close(0)
         raise
@@ -89,6 +87,13 @@ def _bind(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
         if error.errno == zmq.EADDRINUSE:
             raise Refusal(f"{endpoint} is in use: is another vla-host or vla-run with this robot running?") from error
         raise Refusal(f"cannot bind {endpoint}: {error.strerror}") from error
+
+
+def _connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise Refusal(f"cannot connect to {endpoint}: {error.strerror}") from error
 
 
 def send(socket: zmq.Socket[bytes], message: bytes) -> bool:

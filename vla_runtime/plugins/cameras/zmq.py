@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 import zmq
 
@@ -27,6 +29,7 @@ class ZmqCamera:
         self.malformed = 0
         self.socket = open_socket(zmq.Context.instance(), zmq.SUB, connect=endpoint, queue=_QUEUE)
         self._newest: tuple[FrameMessage, bytes] | None = None
+        self._newest_ns = 0
         self._frame: Frame | None = None
 
     def drain(self) -> None:
@@ -37,8 +40,10 @@ class ZmqCamera:
             except MalformedMessage:
                 self.malformed += 1
                 continue
-            if self._newest is None or message.capture_ns >= self._newest[0].capture_ns:
-                self._newest = message, data
+            if message.capture_ns > time.monotonic_ns():  # it would stay the newest, and look fresh, for ever
+                self.malformed += 1
+            elif message.capture_ns >= self._newest_ns:
+                self._newest, self._newest_ns = (message, data), message.capture_ns
 
     def latest(self) -> Frame | None:
         """The newest frame; each is decoded once, and only if asked for."""

@@ -7,7 +7,7 @@ random target that the state shows, as torchrl's ToyVLAEnv in tracking mode).
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -27,14 +27,14 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     of the goal on each joint, and ends without success after ``max_steps`` (0: never).
     """
 
-    rate_hz: float = 200.0
-    time_constant_s: float = 0.05
+    rate_hz: Annotated[float, msgspec.Meta(ge=1, le=10_000)] = 200.0
+    time_constant_s: Annotated[float, msgspec.Meta(ge=0)] = 0.05
     start: tuple[float, ...] | None = None
     task: Literal["none", "pose", "track"] = "none"
     poses: dict[str, tuple[float, ...]] = {}
-    tolerance: float = 0.05
-    success_steps: int = 20
-    max_steps: int = 0
+    tolerance: Annotated[float, msgspec.Meta(ge=0)] = 0.05
+    success_steps: Annotated[int, msgspec.Meta(ge=1)] = 20
+    max_steps: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class ServoArm:
@@ -113,7 +113,7 @@ class ServoArm:
         where = "$.device.options"
         for path, pose in (
             (f"{where}.start", self._start),
-            *((f"{where}.poses", p) for p in self._options.poses.values()),
+            *((f"{where}.poses.{text}", p) for text, p in self._options.poses.items()),
         ):
             if len(pose) != count:
                 raise ConfigError(f"a pose of {len(pose)} values, the robot has {count} joints", path)

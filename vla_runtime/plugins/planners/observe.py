@@ -30,16 +30,20 @@ class StateReader:
         places |= {f"{joint}.velocity": ("velocity", i) for i, joint in enumerate(joints)}
         places |= {extra: ("extras", i) for i, extra in enumerate(extras)}
         self._places = [places.get(name, ("", 0)) for name in names]
+        self._sizes = len(joints), len(extras)
         self._missing = [name for name in names if name not in places]
 
     def read(self, state: RobotState) -> F32:
         """f32[S].
 
         Raises:
-            NotReady: the robot does not measure one of them.
+            NotReady: the robot does not measure one of them, or has another number of joints or extras.
         """
         if self._missing:
             raise NotReady(f"the robot does not measure {', '.join(self._missing)}")
+        sizes = len(state.position), len(state.extras)
+        if sizes != self._sizes or (state.velocity is not None and len(state.velocity) != sizes[0]):
+            raise NotReady(f"a state of {sizes[0]} joints and {sizes[1]} extras, the robot has {self._sizes}")
         if state.velocity is None and any(field == "velocity" for field, _ in self._places):
             raise NotReady("the policy reads joint velocities, which this robot does not measure")
         return np.array([getattr(state, field)[i] for field, i in self._places], dtype=np.float32)

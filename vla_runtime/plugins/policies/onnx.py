@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,10 @@ class OnnxPolicy:
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise PolicyFileError(f"cannot read the policy file {path}: {error.strerror or error}") from error
         self.hash = hashlib.sha256(data).hexdigest()[:16]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -51,23 +54,35 @@ class OnnxPolicy:
         if self.spec.state:
             inputs["state"] = state[None]
         inputs["instruction_id"] = np.array([instruction_id], dtype=np.int64)
-        chunk: F32 = self._session.run(["action_chunk"], inputs)[0][0]
+        try:
+            chunk: F32 = self._session.run(["action_chunk"], inputs)[0][0]
+        except Exception as error:  # as above
+            raise PolicyFileError(f"the policy cannot be run: {str(error).strip()}") from error
         return chunk
 
     def close(self) -> None:
         del self._session
 
     def _check_inputs(self, path: Path) -> None:
-        found = {entry.name: tuple(entry.shape[1:]) for entry in self._session.get_inputs()}
-        expected: dict[str, tuple[int, ...]] = {
-            f"image.{camera.name}": (camera.height, camera.width, 3) for camera in self.spec.cameras
+        found = _tensors(self._session.get_inputs())
+        expected: dict[str, tuple[object, ...]] = {
+            f"image.{camera.name}": ("tensor(uint8)", camera.height, camera.width, 3) for camera in self.spec.cameras
         }
         if self.spec.state:
-            expected["state"] = (len(self.spec.state),)
-        expected["instruction_id"] = ()
+            expected["state"] = ("tensor(float)", len(self.spec.state))
+        expected["instruction_id"] = ("tensor(int64)",)
         if found != expected:
             raise PolicyFileError(f"{path} takes the inputs {found}, its contract says {expected}")
-        outputs = {entry.name: tuple(entry.shape[1:]) for entry in self._session.get_outputs()}
-        chunk = {"action_chunk": (self.spec.chunk_length, len(self.spec.actions))}
+        outputs = _tensors(self._session.get_outputs())
+        chunk = {"action_chunk": ("tensor(float)", self.spec.chunk_length, len(self.spec.actions))}
         if outputs != chunk:
             raise PolicyFileError(f"{path} gives the outputs {outputs}, its contract says {chunk}")
+
+
+def _tensors(entries: Sequence[onnxruntime.NodeArg]) -> dict[str, tuple[object, ...]]:
+    """Name to type and shape without the batch, which is dynamic or 1."""
+    return {entry.name: (entry.type, *_without_batch(entry.shape)) for entry in entries}
+
+
+def _without_batch(shape: list[int | str | None]) -> list[int | str | None]:
+    return shape if shape and isinstance(shape[0], int) and shape[0] != 1 else shape[1:]

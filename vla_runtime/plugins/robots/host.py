@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -31,7 +32,7 @@ class HostRobot:
     class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How long to wait for the host to answer."""
 
-        timeout_s: float = 30.0
+        timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class HostRobot:
             if isinstance(message, wire.State) and message.episode == self._episode:
                 if message.stopped:
                     raise DeviceLost(f"the robot host stopped the robot: {message.stopped}")
-                if len(message.position) != len(self._joints) or len(message.extras) != len(self._extras):
+                if not self._fits(message):
                     self.malformed += 1
                     continue
                 states.append(_state(message))
@@ -114,13 +115,23 @@ class HostRobot:
             self.unsent += 1
 
     def stop(self, category: StopCategory) -> None:
-        send(self._socket, wire.encode(wire.StopRequest(int(category))))
+        if not self._socket.closed:
+            send(self._socket, wire.encode(wire.StopRequest(int(category))))
 
     def close(self) -> None:
         """Say goodbye, and give the message a moment to leave: LINGER is 0."""
         if not self._socket.closed:
             send(self._socket, wire.encode(wire.Goodbye()))
             self._socket.close(100)
+
+    def _fits(self, state: wire.State) -> bool:
+        """Whether it has as many values as this robot."""
+        count = len(self._joints)
+        return (
+            len(state.position) == count
+            and (state.velocity is None or len(state.velocity) == count)
+            and len(state.extras) == len(self._extras)
+        )
 
     def _ask(self, question: bytes, kinds: type | tuple[type, ...], what: str, wanted=lambda message: True):  # type: ignore[no-untyped-def]
         """Repeat ``question`` until an answer of ``kinds`` comes."""
@@ -139,7 +150,9 @@ class HostRobot:
                 except MalformedMessage:
                     self.malformed += 1
                     continue
-                if isinstance(message, kinds) and wanted(message):
+                if isinstance(message, wire.State) and not self._fits(message):
+                    self.malformed += 1
+                elif isinstance(message, kinds) and wanted(message):
                     if isinstance(message, wire.State):
                         self._waiting.append(_state(message))
                     return message
