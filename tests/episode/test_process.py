@@ -17,7 +17,7 @@ from vla_runtime.core.errors import LogError, Refusal
 from vla_runtime.episode.messages import Open, Put, decode_order, encode
 from vla_runtime.episode.process import RecorderProcess
 from vla_runtime.episode.reader import read_episode
-from vla_runtime.episode.tap import FrameTap
+from vla_runtime.wire.tap import FrameTap
 
 from .samples import log_passes, tick, wire
 
@@ -303,7 +303,7 @@ def test_the_recorder_is_small_and_starts_at_once(tmp_path):
 
 def test_neither_proxy_nor_tap_imports_the_writers_libraries():
     code = (
-        "import sys, vla_runtime.episode.process, vla_runtime.episode.log, vla_runtime.episode.tap;"
+        "import sys, vla_runtime.episode.process, vla_runtime.episode.log, vla_runtime.wire.tap;"
         "sys.exit(any(name.split('.')[0] in ('mcap', 'google', 'torch') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -143,11 +143,12 @@ class RobotHost:
 
     def _wait_until(self, deadline_ns: int) -> None:
         """Handle messages as they come until the deadline; the dead man is watched all the while."""
-        while (left_ns := min(deadline_ns, self._dead_man_at_ns()) - time.monotonic_ns()) > 0:
-            if left_ns < 1_000_000:
-                time.sleep(left_ns * 1e-9)
-            else:
+        while (now_ns := time.monotonic_ns()) < deadline_ns:
+            left_ns = min(deadline_ns, self._dead_man_at_ns()) - now_ns
+            if left_ns >= 1_000_000:
                 self._socket.poll(left_ns // 1_000_000)
+            elif left_ns > 0:
+                time.sleep(left_ns * 1e-9)
             self._drain()
             self._watch(time.monotonic_ns())
         self._drain()
@@ -247,7 +248,7 @@ class RobotHost:
     def _watch(self, now_ns: int) -> None:
         """The dead man: commands that stop coming stop the robot, whoever died."""
         age_ns = now_ns - self._command_ns
-        if self._command is not None and age_ns > self._dead_man_ns:
+        if self._command is not None and age_ns >= self._dead_man_ns:
             self.report.dead_man_ms.append(age_ns / 1e6)
             self._stop(
                 f"no command for {age_ns / 1e6:.1f} ms (dead man at {self._dead_man_ns / 1e6:.1f} ms)",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
-__all__ = ["EXIT_CODES", "command", "help_format", "parser", "print_json"]
+__all__ = ["EXIT_CODES", "command", "help_format", "parser", "print_json", "teller"]
 
 _CODES = "exit codes: 0 done, 2 refused or bad input, 3 stopped by a fault, 130 interrupted"
 EXIT_CODES = {"done": 0, "refused": 2, "fault": 3, "interrupted": 130}
@@ -33,6 +35,16 @@ def print_json(values: dict[str, Any]) -> None:
     print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
+def teller(stream: TextIO) -> Callable[[str], None]:
+    """A function that prints a line for people to ``stream``. That nobody reads it any more must not stop a robot."""
+
+    def say(line: str) -> None:
+        with suppress(OSError):
+            print(line, file=stream, flush=True)
+
+    return say
+
+
 def command(prog: str, body: Callable[[], int]) -> int:
     """Run a command's body; our errors become one line on stderr and their exit code, Ctrl-C becomes 130."""
     from vla_runtime.core.errors import VlaError
@@ -42,6 +54,10 @@ def command(prog: str, body: Callable[[], int]) -> int:
     except VlaError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone (``| head``). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_CODES["done"]
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return EXIT_CODES["interrupted"]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_runtime.cli.common import command, parser, print_json
+from vla_runtime.cli.common import command, parser, print_json, teller
 
 __all__ = ["main"]
 
@@ -36,8 +36,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     from vla_runtime.app.run import runtime_directory
     from vla_runtime.wire.sockets import private_directory
 
+    tell = teller(sys.stderr)
+
     def say(line: str) -> None:
-        print(f"vla-host: {line}", file=sys.stderr, flush=True)
+        tell(f"vla-host: {line}")
 
     config = load_config(arguments.robot)
     over = _Over(arguments.parent)

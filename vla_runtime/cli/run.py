@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_runtime.cli.common import EXIT_CODES, command, parser, print_json
+from vla_runtime.cli.common import EXIT_CODES, command, parser, print_json, teller
 
 __all__ = ["main"]
 
@@ -67,9 +67,9 @@ def _run(arguments: argparse.Namespace, started_ns: int) -> int:
         seed=arguments.seed,
         ipc=arguments.ipc,
     )
-    people = sys.stderr if arguments.json else sys.stdout
-    report = run(load_config(arguments.robot), options, lambda line: print(line, file=people, flush=True), started_ns)
-    print(report.as_text(), file=people, flush=True)
+    say = teller(sys.stderr if arguments.json else sys.stdout)
+    report = run(load_config(arguments.robot), options, say, started_ns)
+    say(report.as_text())
     if report.cause.kind in ("refused", "fault"):
         print(f"vla-run: {report.cause.text}", file=sys.stderr)
     if arguments.json:

@@ -46,7 +46,8 @@ class TorchScriptPolicy:
 
     def infer_batch(self, images: Mapping[str, U8], state: F32, instruction_ids: np.ndarray) -> F32:
         """Camera name to u8[B, H, W, 3], f32[B, S] and i64[B] to f32[B, chunk_length, A]."""
-        inputs = [torch.from_numpy(np.ascontiguousarray(images[camera.name])) for camera in self.spec.cameras]
+        # Copies: frames straight from a message are read-only, which torch cannot express.
+        inputs = [torch.from_numpy(np.array(images[camera.name])) for camera in self.spec.cameras]
         inputs.append(torch.from_numpy(np.ascontiguousarray(state, dtype=np.float32)))
         inputs.append(torch.from_numpy(np.ascontiguousarray(instruction_ids)))
         with torch.inference_mode():
