@@ -36,6 +36,7 @@ __all__ = ["RunOptions", "run"]
 
 _POLICY_TYPES = {".onnx": "onnx", ".ts": "torchscript"}
 _READY_S = 30.0
+_SAY_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class _Run:
         self.host: LocalHost | None = None
         self.recorder: RecorderProcess | None = None
         self.next_request = 0
+        self.said_ns = 0
 
     def go(self) -> None:
         ipc = self._start()
@@ -187,7 +189,10 @@ class _Run:
         report.episodes += 1
         report.successes += task is not None and task.success
         seconds = sum(loop.metrics.mode_ns.values()) / 1e9
-        self.say(f"episode {loop.episode}: {cause.text}; {loop.metrics.ticks} ticks, {seconds:.1f} s")
+        now_ns = self.clock.now()
+        if now_ns - self.said_ns >= _SAY_NS:
+            self.said_ns = now_ns
+            self.say(f"episode {loop.episode}: {cause.text}; {loop.metrics.ticks} ticks, {seconds:.1f} s")
         over = cause.kind == "done" and task is not None and task.done
         return over and (self.options.episodes is None or report.episodes < self.options.episodes)
 
