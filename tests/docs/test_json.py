@@ -1,0 +1,147 @@
+"""docs/json.md names exactly the keys that the commands print."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .markdown import ROOT, environment, rows, run, section
+
+PAGE = ROOT / "docs" / "json.md"
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "int": (int,),
+    "number": (int, float),
+    "bool": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+def documented(command: str) -> dict[str, str]:
+    """Key, with dots between levels, to type."""
+    return {key: kind for key, kind, _ in rows(section(PAGE, f"## {command}"))}
+
+
+def leaves(value: Any, keys: dict[str, str], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of the report with its key; objects are opened unless the page lists them as a whole."""
+    if isinstance(value, dict) and path not in keys:
+        for key, inner in value.items():
+            yield from leaves(inner, keys, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def compare(command: str, report: dict[str, Any]) -> None:
+    keys = documented(command)
+    patterns = {key: re.compile(re.sub(r"<\w+>", "[^.]+", key.replace(".", r"\."))) for key in keys}
+    seen = set()
+    for path, value in leaves(report, keys):
+        found = [key for key in keys if key == path] or [key for key in keys if patterns[key].fullmatch(path)]
+        assert found, f"{command} prints {path}, which docs/json.md does not name"
+        seen |= set(found)
+        kinds = tuple(kind for name in keys[found[0]].split(" or ") for kind in TYPES[name])
+        assert type(value) in kinds, f"{path} is {value!r}, documented as {keys[found[0]]}"
+    missing = {key for key in keys if "<" not in key} - seen
+    assert not missing, f"docs/json.md names {missing}, which {command} does not print"
+
+
+def last_line(output: str) -> dict[str, Any]:
+    """The report: the last line, and the only one on standard output."""
+    (line,) = output.splitlines()
+    found: dict[str, Any] = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("json")
+
+
+@pytest.fixture(scope="module")
+def episode(work: Path) -> dict[str, Any]:
+    """The report of one episode on the toy environment."""
+    return last_line(run("vla-run --robot toy --episodes 1 --json", work).stdout)
+
+
+def test_vla_run_prints_the_documented_keys(episode: dict[str, Any]) -> None:
+    compare("vla-run", episode)
+    assert episode["exit"] == "done"
+    assert set(episode["malformed"]) == {"robot", "planner", "cameras"}
+
+
+def test_vla_run_prints_the_same_keys_when_it_refuses(work: Path) -> None:
+    done = run("vla-run --robot arm --policy $P --no-log --json".replace("$P", str(toy_policy())), work, expect=2)
+    report = last_line(done.stdout)
+    compare("vla-run", report)
+    assert report["exit"] == "refused"
+    assert report["start_to_first_command_ms"] is None
+
+
+def test_a_command_refused_before_its_work_prints_no_object(work: Path) -> None:
+    done = run("vla-run --robot nobody --json", work, expect=2)
+    assert done.stdout == ""
+    assert "nobody" in done.stderr
+
+
+def test_vla_host_prints_the_documented_keys_inside_the_report_of_vla_run(episode: dict[str, Any]) -> None:
+    compare("vla-host", episode["host"])
+
+
+def test_vla_host_prints_the_documented_keys_and_ends_with_0_on_a_signal(work: Path) -> None:
+    host = subprocess.Popen(
+        ["vla-host", "--robot", "tracker", "--ipc", str(work / "ipc"), "--json"],
+        cwd=work,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        run(f"vla-run --robot tracker --episodes 1 --no-log --ipc {work / 'ipc'}", work)
+    finally:
+        host.send_signal(signal.SIGINT)
+        output, _ = host.communicate(timeout=20)
+    assert host.returncode == 0
+    compare("vla-host", last_line(output))
+
+
+def test_vla_replay_prints_the_documented_keys(work: Path, episode: dict[str, Any]) -> None:
+    command = f"vla-replay {episode['log']} --check --env toy --policy {toy_policy()} --json"
+    report = last_line(run(command, work).stdout)
+    compare("vla-replay", report)
+    assert set(report["findings"]) == {"check", "env", "policy"}
+
+
+def test_vla_replay_that_only_recovers_has_no_finding(work: Path, episode: dict[str, Any]) -> None:
+    report = last_line(run(f"vla-replay {episode['log']} --recover whole-{time.time_ns()}.mcap --json", work).stdout)
+    assert report["findings"] == {}
+
+
+def test_vla_train_and_vla_export_print_the_documented_keys(work: Path) -> None:
+    trained = run("vla-train bc --env toy --steps 5 --episodes 2 --out model.pt --json", work)
+    compare("vla-train", last_line(trained.stdout))
+    exported = last_line(run("vla-export model.pt --format both --json", work).stdout)
+    compare("vla-export", exported)
+    assert set(exported["max_abs_error"]) == {"onnx", "torchscript"}
+
+
+def test_the_documented_exit_codes_are_the_programs_own() -> None:
+    from vla_runtime.cli.common import EXIT_CODES
+
+    codes = [row.split("|")[1].strip() for row in section(PAGE, "## Exit codes").splitlines() if row[:3] == "| 0" or
+             re.match(r"\| \d", row)]  # fmt: skip
+    assert {int(code) for code in codes} == {*EXIT_CODES.values(), 1}
+
+
+def toy_policy() -> Path:
+    return ROOT / "robot_configs" / "policies" / "toy.onnx"
