@@ -47,6 +47,7 @@ policies: env  ## rebuild the shipped policy files
 
 bench: env  ## start-up time, memory, import time, loop lateness; writes build/bench/*.json
 	$(BIN)/python benchmarks/startup.py --json
+	$(BIN)/python benchmarks/recovery.py --json
 	$(BIN)/python benchmarks/hosted_success.py --json
 
 clean:
