@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket as unix
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -81,12 +82,25 @@ def open_socket(
 
 
 def _bind(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
+    used = f"{endpoint} is in use: is another vla-host or vla-run with this robot running?"
+    if endpoint.startswith("ipc://") and _listening(endpoint.removeprefix("ipc://")):
+        raise Refusal(used)  # ZMQ would take the socket away from whoever has it
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
-            raise Refusal(f"{endpoint} is in use: is another vla-host or vla-run with this robot running?") from error
+            raise Refusal(used) from error
         raise Refusal(f"cannot bind {endpoint}: {error.strerror}") from error
+
+
+def _listening(path: str) -> bool:
+    """Whether somebody listens at the socket file ``path``; the file of a process that was killed does not count."""
+    with unix.socket(unix.AF_UNIX, unix.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except (OSError, ValueError):
+            return False
+    return True
 
 
 def _connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
@@ -120,7 +134,10 @@ def private_directory(path: Path) -> Path:
     Raises:
         Refusal: it belongs to someone else or others may enter it: they could command the robot.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"cannot make the directory {path}: {error.strerror}") from error
     found = path.stat()
     if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise Refusal(f"{path} must belong to this user with mode 0700: sockets in it command a robot")
