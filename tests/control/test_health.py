@@ -120,6 +120,8 @@ def test_too_long_without_a_plan_times_out_and_says_what_is_missing() -> None:
     assert cause_of(Event.HOLD_TIMEOUT, **late, state=None).text.startswith("no state from the robot for 3.0 s")
     down = PlannerStatus(up=False, failure="camera 'front' has sent no frame")
     assert cause_of(Event.HOLD_TIMEOUT, **late, planner=down).text.endswith("camera 'front' has sent no frame")
+    no_plan = PlannerStatus(up=True, failure="camera 'front' has sent no frame")
+    assert cause_of(Event.HOLD_TIMEOUT, **late, planner=no_plan).text.endswith("camera 'front' has sent no frame")
     assert cause_of(Event.STARVED, wanted=None, planner=PlannerStatus(up=False)).text.endswith("starting")
 
 

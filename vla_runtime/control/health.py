@@ -88,7 +88,7 @@ def health(now: Situation, settings: LoopSettings) -> Iterator[tuple[Event, Caus
 
 def _planner(status: PlannerStatus) -> str:
     if status.up:
-        return ""
+        return f"; {status.failure}" if status.failure else ""
     return f"; the planner is down: {status.failure or 'starting'}"
 
 

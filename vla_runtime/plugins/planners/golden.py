@@ -23,6 +23,8 @@ def check_golden(policy: Policy) -> float:
     expected = np.array(spec.golden.actions)
     instruction_id = spec.instruction.encode(spec.golden.instruction)
     found = policy.infer(golden_images(spec), golden_state(spec), instruction_id)
+    if found.shape != expected.shape:
+        raise PolicyFileError(f"the policy gives a chunk of shape {found.shape}, its golden sample is {expected.shape}")
     error = np.abs(found - expected)
     worst = float(error.max())
     if not worst <= spec.golden.tolerance:  # so written, NaN is refused

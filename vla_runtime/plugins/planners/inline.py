@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vla_runtime.core.errors import VlaError
 from vla_runtime.core.protocols import Policy
 from vla_runtime.core.types import ActionChunk, PlannerStatus, PlanRequest
 from vla_runtime.plugins.planners.observe import Observer, plan
@@ -12,7 +13,10 @@ __all__ = ["InlinePlanner"]
 
 
 class InlinePlanner:
-    """Plans at once and hands the chunk over ``latency_ns(request seq)`` later. Latency 0: in the same tick."""
+    """Plans at once and hands the chunk over ``latency_ns(request seq)`` later. Latency 0: in the same tick.
+
+    Where no observation can be made there is no chunk, and the status says why, as a planner process does.
+    """
 
     def __init__(self, policy: Policy, observer: Observer, latency_ns: Callable[[int], int] = lambda seq: 0) -> None:
         self._policy = policy
@@ -20,10 +24,16 @@ class InlinePlanner:
         self._latency_ns = latency_ns
         self._due: list[tuple[int, ActionChunk]] = []
         self._chunks = 0
+        self._no_plan = ""
 
     def request(self, request: PlanRequest) -> None:
-        observation = self._observer.observe(request, request.stamp_ns)
-        chunk = plan(self._policy, observation, request.seq, self._chunks)
+        try:
+            observation = self._observer.observe(request, request.stamp_ns)
+            chunk = plan(self._policy, observation, request.seq, self._chunks)
+        except VlaError as error:
+            self._no_plan = str(error)
+            return
+        self._no_plan = ""
         self._chunks += 1
         self._due.append((request.stamp_ns + self._latency_ns(request.seq), chunk))
 
@@ -33,7 +43,7 @@ class InlinePlanner:
         return [chunk for _, chunk in ready]
 
     def status(self, now_ns: int) -> PlannerStatus:
-        return PlannerStatus(up=True)
+        return PlannerStatus(up=True, failure=self._no_plan)
 
     def close(self) -> None:
         self._policy.close()
