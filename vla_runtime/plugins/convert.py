@@ -55,7 +55,7 @@ def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             if not isinstance(key, str):
                 raise ConfigError(f"key {key!r} is of type {type(key).__name__}, expected a string", path)
             yield f"{path}.{key}", part
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         yield from ((f"{path}[{index}]", part) for index, part in enumerate(value))
     elif isinstance(value, str):
         if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
@@ -77,7 +77,7 @@ def _check_keys(data: Any, kind: Any, path: str) -> None:
     if get_origin(kind) is Literal:
         if isinstance(data, str) and data not in get_args(kind):
             raise ConfigError(f"{data!r} is not possible; {choices(data, get_args(kind))}", path)
-    elif get_origin(kind) is tuple and isinstance(data, list):
+    elif get_origin(kind) is tuple and isinstance(data, (list, tuple)):
         for index, entry in enumerate(data):
             _check_keys(entry, get_args(kind)[0], f"{path}[{index}]")
     elif isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(data, dict):
