@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .markdown import ROOT, environment, rows, run, section
+from .markdown import ROOT, environment, patiently, rows, run, section
 
 PAGE = ROOT / "docs" / "json.md"
 TYPES: dict[str, tuple[type, ...]] = {
@@ -99,7 +99,7 @@ def test_vla_host_prints_the_documented_keys_inside_the_report_of_vla_run(episod
 
 def test_vla_host_prints_the_documented_keys_and_ends_with_0_on_a_signal(work: Path) -> None:
     host = subprocess.Popen(
-        ["vla-host", "--robot", "tracker", "--ipc", str(work / "ipc"), "--json"],
+        patiently(f"vla-host --robot tracker --ipc {work / 'ipc'} --json", work).split(),
         cwd=work,
         env=environment(),
         stdout=subprocess.PIPE,

@@ -21,7 +21,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_blocks_marked_run_work_in_order_as_they_stand(checkout: Path) -> None:
-    """But for long durations, which are cut to 2 s."""
+    """But for long durations, which are cut to 2 s, and timeouts, which allow for a busy machine."""
     marked = [block.text for block in blocks(README, "bash") if block.info == "run"]
     assert len(marked) == 3
     for commands in marked:
