@@ -19,9 +19,8 @@ def run(*command: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
     """Run ``command`` away from the checkout; its output is shown if it ends otherwise than expected."""
     done = subprocess.run([str(part) for part in command], cwd=WORK, capture_output=True, text=True, timeout=300)
     if done.returncode != expect:
-        sys.exit(
-            f"{' '.join(map(str, command))}\nended with {done.returncode}, expected {expect}\n{done.stdout}{done.stderr}"
-        )
+        line = " ".join(map(str, command))
+        sys.exit(f"{line}\nended with {done.returncode}, expected {expect}\n{done.stdout}{done.stderr}")
     return done
 
 

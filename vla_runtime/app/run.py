@@ -25,7 +25,7 @@ from vla_runtime.control.cause import Cause
 from vla_runtime.control.clock import SystemClock
 from vla_runtime.control.loop import ControlLoop
 from vla_runtime.core.errors import ConfigError, Refusal, VlaError
-from vla_runtime.core.protocols import Recorder, Robot
+from vla_runtime.core.protocols import Recorder, Robot, StopCategory
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F64
 from vla_runtime.episode.log import EpisodeLog, NullRecorder
@@ -175,6 +175,9 @@ class _Run:
         self.switch.armed = True
         try:
             cause = loop.run()
+        except BaseException:
+            self.robot.stop(StopCategory.CONTROLLED_THEN_OFF)
+            raise
         finally:
             self.switch.armed = False
             self._close_log()

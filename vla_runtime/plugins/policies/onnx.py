@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: a robot reports to nobody
+
+import onnxruntime  # noqa: E402
 
 from vla_runtime.core.errors import PolicyFileError
 from vla_runtime.core.spec import METADATA_KEY, PolicySpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
@@ -91,20 +91,12 @@ class HostRobot:
 
     def read(self, now_ns: int) -> list[RobotState]:
         states, self._waiting = self._waiting, []
-        for data in receive_all(self._socket):
-            try:
-                message = wire.decode_from_host(data)
-            except MalformedMessage:
-                self.malformed += 1
-                continue
+        for message in self._messages():
             if isinstance(message, wire.Refused):
                 raise DeviceLost(f"the robot host no longer takes our commands: {message.reason}")
             if isinstance(message, wire.State) and message.episode == self._episode:
                 if message.stopped:
                     raise DeviceLost(f"the robot host stopped the robot: {message.stopped}")
-                if not self._fits(message):
-                    self.malformed += 1
-                    continue
                 states.append(_state(message))
         return states
 
@@ -123,6 +115,19 @@ class HostRobot:
         if not self._socket.closed:
             send(self._socket, wire.encode(wire.Goodbye()))
             self._socket.close(100)
+
+    def _messages(self) -> Iterator[wire.FromHost]:
+        """What has come and is of this robot; anything else is counted and dropped."""
+        for data in receive_all(self._socket):
+            try:
+                message = wire.decode_from_host(data)
+            except MalformedMessage:
+                self.malformed += 1
+                continue
+            if isinstance(message, wire.State) and not self._fits(message):
+                self.malformed += 1
+            else:
+                yield message
 
     def _fits(self, state: wire.State) -> bool:
         """Whether it has as many values as this robot."""
@@ -144,15 +149,8 @@ class HostRobot:
             if reason := self._alive():
                 raise DeviceLost(f"the robot host is gone: {reason}")
             self._socket.poll(20)
-            for data in receive_all(self._socket):
-                try:
-                    message = wire.decode_from_host(data)
-                except MalformedMessage:
-                    self.malformed += 1
-                    continue
-                if isinstance(message, wire.State) and not self._fits(message):
-                    self.malformed += 1
-                elif isinstance(message, kinds) and wanted(message):
+            for message in self._messages():
+                if isinstance(message, kinds) and wanted(message):
                     if isinstance(message, wire.State):
                         self._waiting.append(_state(message))
                     return message
