@@ -1,5 +1,8 @@
 """A policy file is opened as what it says it is, or refused as what it is."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +176,13 @@ def test_an_input_that_does_not_fit_is_our_error_and_not_the_runtimes():
     policy = OnnxPolicy(TOY)
     with pytest.raises(PolicyFileError, match="cannot be run"):
         policy.infer(golden_images(policy.spec), golden_state(policy.spec)[:3], 13)
+
+
+def test_the_runtime_reports_to_nobody(tmp_path):
+    """Its telemetry leaves a session file in the temporary directory as soon as it is imported."""
+    environ = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    code = "import sys, vla_runtime.plugins.policies.onnx as o; o.OnnxPolicy(o.Path(sys.argv[1]))"
+    subprocess.run(
+        [sys.executable, "-c", code, str(TOY)], env=environ | {"TMPDIR": str(tmp_path)}, check=True, timeout=60
+    )
+    assert [*tmp_path.iterdir()] == []

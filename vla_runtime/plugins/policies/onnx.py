@@ -11,7 +11,7 @@ import numpy as np
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: a robot reports to nobody
 
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 from vla_runtime.core.errors import PolicyFileError
 from vla_runtime.core.spec import METADATA_KEY, PolicySpec
