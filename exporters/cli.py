@@ -24,16 +24,14 @@ it leaves nothing behind."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    return command("vla-export", lambda: _export(args))
+    return command("vla-export", lambda: _export(args), args.json)
 
 
 def _parser() -> argparse.ArgumentParser:
     options = parser("vla-export", "Turn a checkpoint of vla-train into a policy file for vla-run.", _EXAMPLES)
     options.add_argument("checkpoint", type=Path, help="model.pt, as written by vla-train")
     options.add_argument("--out", type=Path, help="the file to write (default: beside the checkpoint)")
-    options.add_argument(
-        "--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix"
-    )
+    options.add_argument("--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix")
     options.add_argument("--tolerance", type=float, default=1e-5, help="largest difference allowed (default: 1e-5)")
     options.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
     return options

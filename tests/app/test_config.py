@@ -1,6 +1,7 @@
 """A config is loaded as it is meant, or refused with the key, what stands there and what may."""
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -513,4 +514,5 @@ def test_both_commands_refuse_a_bad_config_in_one_line(tmp_path):
         )  # fmt: skip
         assert ended.returncode == 2
         assert ended.stderr == f"vla-{command}: $.joints[0].unit: 'deg' is not possible; valid: m, none, rad\n"
-        assert ended.stdout == ""
+        report = json.loads(ended.stdout)
+        assert (report["exit"], f"vla-{command}: {report['cause']}\n") == ("refused", ended.stderr)

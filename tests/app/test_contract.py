@@ -113,6 +113,13 @@ def test_other_joints_are_called_other_joints(change):
     assert line.startswith("joints: the policy moves ['a0', 'a1', 'a2', 'a3'], the robot has ['a0', 'a1', ")
 
 
+def test_a_state_in_another_unit_is_refused():
+    state = (replace(SPEC.state[0], unit="rad"), *SPEC.state[1:])
+    assert differences(spec=replace(SPEC, state=state)) == (
+        "unit of state 'a0.position': the policy reads rad, the robot measures none",
+    )
+
+
 def test_a_state_that_the_robot_does_not_measure_is_refused():
     spec = replace(SPEC, state=(*SPEC.state[:-1], replace(SPEC.state[-1], name="a9.velocity")))
     (line,) = differences(spec=spec)

@@ -21,7 +21,6 @@ TREE = {
     "ConfigError": ("Refusal", 2),
     "PolicyFileError": ("Refusal", 2),
     "ContractMismatch": ("Refusal", 2),
-    "AlignmentRefused": ("Refusal", 2),
     "LogError": ("Refusal", 2),
     "MissingExtra": ("Refusal", 2),
     "Fault": ("VlaError", 3),

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from vla_runtime.cli.common import print_json
+
 from .markdown import ROOT, environment, patiently, rows, run, section
 
 PAGE = ROOT / "docs" / "json.md"
@@ -87,10 +89,29 @@ def test_vla_run_prints_the_same_keys_when_it_refuses(work: Path) -> None:
     assert report["start_to_first_command_ms"] is None
 
 
-def test_a_command_refused_before_its_work_prints_no_object(work: Path) -> None:
+def test_vla_run_prints_the_same_keys_when_there_is_no_such_robot(work: Path) -> None:
     done = run("vla-run --robot nobody --json", work, expect=2)
-    assert done.stdout == ""
+    compare("vla-run", last_line(done.stdout))
     assert "nobody" in done.stderr
+
+
+@pytest.mark.parametrize("command", [
+    "vla-host --robot nobody",
+    "vla-replay nothing.mcap",
+    "vla-export nothing.pt",
+    "vla-train bc --env toy --out a/b.pt",
+])  # fmt: skip
+def test_a_refused_command_tells_scripts_why(work: Path, command: str) -> None:
+    done = run(f"{command} --json", work, expect=2)
+    report = last_line(done.stdout)
+    assert report.keys() == {"exit", "cause"}
+    assert report["exit"] == "refused"
+    assert report["cause"] in done.stderr
+
+
+def test_what_json_cannot_hold_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": float("inf"), "b": [float("nan"), 1.5], "c": {"d": -float("inf")}})
+    assert last_line(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "c": {"d": None}}
 
 
 def test_vla_host_prints_the_documented_keys_inside_the_report_of_vla_run(episode: dict[str, Any]) -> None:

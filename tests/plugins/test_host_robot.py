@@ -316,6 +316,8 @@ def test_states_of_another_size_and_garbage_are_dropped_and_counted(ipc):
     good = {"episode": 0, "seq": 1, "stamp_ns": 5, "position": (0.5,), "velocity": (0.0,), "extras": ()}
     bad = [{"position": (0.5, 0.5)}, {"position": ()}, {"velocity": (0.0, 1.0)}, {"extras": (1.0,)}]
     answers = [wire.encode(wire.State(**(good | other), task=None, stopped="")) for other in (*bad, {})]
+    server.send(wire.encode(wire.Welcome(("a",), (), (), 20_000_000)))
+    robot.connect()
     for data in (b"", b"garbage", *answers):
         server.send(data)
     robot.reset(0, 0, "")

@@ -129,7 +129,8 @@ def device_context(config: RobotConfig) -> DeviceContext:
         low=tuple(joint.position[0] for joint in config.joints),
         high=tuple(joint.position[1] for joint in config.joints),
         extras=config.extras,
-        cameras=tuple(DeviceCamera(c.name, c.height, c.width, c.fps) for c in config.cameras),
+        # A camera of another type is read directly: the host does not publish it.
+        cameras=tuple(DeviceCamera(c.name, c.height, c.width, c.fps) for c in config.cameras if c.type == "zmq"),
     )
 
 

@@ -41,9 +41,20 @@ def _state(spec: PolicySpec, config: RobotConfig) -> list[str]:
     measured = {f"{joint.name}.{what}" for joint in config.joints for what in ("position", "velocity")}
     measured |= set(config.extras)
     missing = [entry.name for entry in spec.state if entry.name not in measured]
-    if not missing:
-        return []
-    return [f"state: the policy reads {missing}, the robot measures {sorted(measured)}"]
+    differences = [f"state: the policy reads {missing}, the robot measures {sorted(measured)}"] if missing else []
+    acted = {action.name: action.unit for action in spec.actions}
+    units = {
+        f"{joint.name}.{what}": joint.unit
+        for joint in config.joints
+        for what in ("position", "velocity")
+        if acted.get(joint.name) == joint.unit  # else the joint's unit is reported already
+    }
+    differences += [
+        f"unit of state {entry.name!r}: the policy reads {entry.unit}, the robot measures {units[entry.name]}"
+        for entry in spec.state
+        if entry.name in units and entry.unit != units[entry.name]
+    ]
+    return differences
 
 
 def _cameras(spec: PolicySpec, config: RobotConfig) -> list[str]:

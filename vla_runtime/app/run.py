@@ -15,9 +15,11 @@ from pathlib import Path
 import msgspec
 
 from vla_runtime import __version__
-from vla_runtime.app.build import build_loop, build_robot, planner_settings, robot_endpoint
+from vla_runtime.app.build import build_loop, build_robot, planner_settings
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.contract import check_contract
+from vla_runtime.app.directories import runtime_directory
+from vla_runtime.app.load import load_config
 from vla_runtime.app.local_host import LocalHost
 from vla_runtime.app.report import RunReport
 from vla_runtime.app.stop import StopSwitch
@@ -25,9 +27,8 @@ from vla_runtime.control.cause import Cause
 from vla_runtime.control.clock import SystemClock
 from vla_runtime.control.loop import ControlLoop
 from vla_runtime.core.errors import ConfigError, Refusal, VlaError
-from vla_runtime.core.protocols import Recorder, Robot, StopCategory
+from vla_runtime.core.protocols import Recorder, StopCategory
 from vla_runtime.core.spec import PolicySpec
-from vla_runtime.core.types import F64
 from vla_runtime.episode.log import EpisodeLog, NullRecorder
 from vla_runtime.episode.process import RecorderProcess
 from vla_runtime.plugins.planners.process import ProcessPlanner
@@ -53,18 +54,18 @@ class RunOptions:
     ipc: Path | None = None
 
 
-def run(config: RobotConfig, options: RunOptions, say: Callable[[str], None], started_ns: int) -> RunReport:
-    """Run episodes until the options or something else end it. Never raises for what happens to the robot.
+def run(options: RunOptions, say: Callable[[str], None], started_ns: int) -> RunReport:
+    """Run episodes until the options or something else end it. What goes wrong is the report's cause.
 
     Args:
-        say: told, in a line, how far the start has come.
+        say: told, in a line, how far the run has come.
         started_ns: when the process began, for the report.
     """
-    config = with_options(config, options)
     switch = StopSwitch(options.duration_s)
     report = RunReport(Cause("done", ""))
     with ExitStack() as stack, switch.signals():
         try:
+            config = with_options(load_config(options.robot), options)
             _Run(config, options, say, switch, report, stack, started_ns).go()
         except Refusal as error:
             report.cause = Cause("refused", str(error))
@@ -89,7 +90,7 @@ def with_options(config: RobotConfig, options: RunOptions) -> RobotConfig:
         if suffix not in _POLICY_TYPES:
             raise ConfigError(f"policy file {options.policy!r} should end in one of {', '.join(sorted(_POLICY_TYPES))}")
         policy = msgspec.structs.replace(policy, file=str(Path(options.policy)), type=_POLICY_TYPES[suffix])
-    if not Path(policy.file).is_file():
+    if not _is_file(policy.file):
         where = "--policy" if options.policy is not None else "$.policy.file"
         raise ConfigError(f"there is no policy file {policy.file!r}", where)
     log = config.log if options.log_directory is None else msgspec.structs.replace(
@@ -97,6 +98,13 @@ def with_options(config: RobotConfig, options: RunOptions) -> RobotConfig:
     )  # fmt: skip
     instruction = config.instruction if options.instruction is None else options.instruction
     return msgspec.structs.replace(config, policy=policy, log=log, instruction=instruction)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # a name too long, a folder that may not be read
+        return False
 
 
 class _Run:
@@ -127,12 +135,7 @@ class _Run:
         self.say(f"policy {spec.name} ({self.planner.policy_hash}): contract and golden sample hold")
         self.robot = build_robot(self.config, ipc, self.host.gone if self.host else lambda: "")
         self.stack.callback(self._close_robot)
-        connect = getattr(self.robot, "connect", None)
-        if connect is not None:
-            if self.host is None:
-                self.say(f"waiting for the robot host at {robot_endpoint(self.config, ipc)}")
-            connect()
-        self.say(f"robot {self.config.name} answers; instruction: {self.config.instruction!r}")
+        self.say(f"waiting for robot {self.config.name}; instruction: {self.config.instruction!r}")
         gc.collect()
         gc.freeze()
         while self._episode(spec) and not self.switch.thrown:
@@ -166,10 +169,9 @@ class _Run:
         self.robot.reset(index, seed, self.config.instruction)
         start_ns = self.clock.now()
         log = self._open_log(spec, index, seed, start_ns)
-        robot = self.robot if self.report.start_to_first_command_ms is not None else _FirstCommand(self.robot, self)
         loop = build_loop(
             self.config, spec, policy_hash=self.planner.policy_hash, instruction=self.config.instruction,
-            start_ns=start_ns, clock=self.clock, robot=robot, planner=self.planner, recorder=log,
+            start_ns=start_ns, clock=self.clock, robot=self.robot, planner=self.planner, recorder=log,
             stop=self.switch.poll, episode=index, first_request=self.next_request,
         )  # fmt: skip
         self.switch.armed = True
@@ -187,6 +189,8 @@ class _Run:
     def _account(self, loop: ControlLoop, cause: Cause) -> bool:
         report = self.report
         report.metrics.merge(loop.metrics)
+        if report.start_to_first_command_ms is None and loop.metrics.first_command_ns is not None:
+            report.start_to_first_command_ms = (loop.metrics.first_command_ns - self.started_ns) / 1e6
         report.cause = cause
         task = None if loop.state is None else loop.state.task
         report.episodes += 1
@@ -242,30 +246,3 @@ class _Run:
     def _close_host(self) -> None:
         assert self.host is not None
         self.report.host = self.host.close()
-
-    def first_command(self) -> None:
-        self.report.start_to_first_command_ms = (self.clock.now() - self.started_ns) / 1e6
-
-
-class _FirstCommand:
-    """Notes when the first command leaves, then steps aside."""
-
-    def __init__(self, robot: Robot, run: _Run) -> None:
-        self._run = run
-        self.reset, self.read, self.stop, self.close = robot.reset, robot.read, robot.stop, robot.close
-        self._write = robot.write
-        self.write = self._first
-
-    def _first(self, command: F64, now_ns: int) -> None:
-        self._write(command, now_ns)
-        self._run.first_command()
-        self.write = self._write
-
-
-def runtime_directory(robot: str) -> Path:
-    """Where a ``vla-host`` and a ``vla-run`` started apart meet: one private directory per user and robot."""
-    import os
-
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    root = Path(base) / "vla-runtime" if base else Path(tempfile.gettempdir()) / f"vla-runtime-{os.getuid()}"
-    return root / robot

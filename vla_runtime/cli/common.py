@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -31,8 +32,16 @@ def parser(prog: str, description: str, examples: str) -> argparse.ArgumentParse
 
 
 def print_json(values: dict[str, Any]) -> None:
-    """One object on one line: the last line of standard output."""
-    print(json.dumps(values, ensure_ascii=False), flush=True)
+    """One object on one line: the last line of standard output. What JSON cannot hold (NaN, infinity) becomes null."""
+    print(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def teller(stream: TextIO) -> Callable[[str], None]:
@@ -45,19 +54,26 @@ def teller(stream: TextIO) -> Callable[[str], None]:
     return say
 
 
-def command(prog: str, body: Callable[[], int]) -> int:
-    """Run a command's body; our errors become one line on stderr and their exit code, Ctrl-C becomes 130."""
+def command(prog: str, body: Callable[[], int], as_json: bool = False) -> int:
+    """Run a command's body; our errors become one line on stderr and their exit code, Ctrl-C becomes 130.
+
+    ``as_json``: scripts are told too, by an object with ``exit`` and ``cause``.
+    """
     from vla_runtime.core.errors import VlaError
+
+    def ended(code: int, cause: str) -> int:
+        print(f"{prog}: {cause}", file=sys.stderr)
+        if as_json:
+            print_json({"exit": next(name for name, known in EXIT_CODES.items() if known == code), "cause": cause})
+        return code
 
     try:
         return body()
     except VlaError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return error.exit_code
+        return ended(error.exit_code, str(error))
     except BrokenPipeError:
         # Whoever read our output has gone (``| head``). Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_CODES["done"]
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
-        return EXIT_CODES["interrupted"]
+        return ended(EXIT_CODES["interrupted"], "interrupted")

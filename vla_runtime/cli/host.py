@@ -27,13 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--parent", type=int, metavar="PID", help="end soon after this process has ended")
     options.add_argument("--json", action="store_true", help="print the report as one JSON object on the last line")
     arguments = options.parse_args(argv)
-    return command("vla-host", lambda: _serve(arguments))
+    return command("vla-host", lambda: _serve(arguments), arguments.json)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from vla_runtime.app.directories import runtime_directory
     from vla_runtime.app.host import RobotHost, open_device
     from vla_runtime.app.load import load_config
-    from vla_runtime.app.run import runtime_directory
     from vla_runtime.wire.sockets import private_directory
 
     tell = teller(sys.stderr)
@@ -43,7 +43,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.robot)
     over = _Over(arguments.parent)
-    ipc = private_directory(arguments.ipc or runtime_directory(config.name))
+    ipc = private_directory(arguments.ipc) if arguments.ipc else runtime_directory(config.name)
     host = RobotHost(config, open_device(config), ipc, say)
     if arguments.parent is None:
         say(f"serving {config.name} in {ipc}; Ctrl-C ends it")

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--recover", type=Path, metavar="OUT", help="write what can be read to a new, whole file")
     options.add_argument("--json", action="store_true", help="print the findings as one JSON object on the last line")
     arguments = options.parse_args(argv)
-    return command("vla-replay", lambda: _replay(arguments))
+    return command("vla-replay", lambda: _replay(arguments), arguments.json)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

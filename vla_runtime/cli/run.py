@@ -35,7 +35,7 @@ def _count(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     started_ns = _process_start_ns()
     arguments = _parser().parse_args(argv)
-    return command("vla-run", lambda: _run(arguments, started_ns))
+    return command("vla-run", lambda: _run(arguments, started_ns), arguments.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +54,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, started_ns: int) -> int:
-    from vla_runtime.app.load import load_config
     from vla_runtime.app.run import RunOptions, run
 
     options = RunOptions(
@@ -68,8 +67,9 @@ def _run(arguments: argparse.Namespace, started_ns: int) -> int:
         ipc=arguments.ipc,
     )
     say = teller(sys.stderr if arguments.json else sys.stdout)
-    report = run(load_config(arguments.robot), options, say, started_ns)
-    say(report.as_text())
+    report = run(options, say, started_ns)
+    if report.metrics.ticks:
+        say(report.as_text())
     if report.cause.kind in ("refused", "fault"):
         print(f"vla-run: {report.cause.text}", file=sys.stderr)
     if arguments.json:

@@ -31,7 +31,7 @@ _Evaluate = Callable[["Checkpoint", int], float]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    return command("vla-train", lambda: _train(args))
+    return command("vla-train", lambda: _train(args), args.json)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ class LoopMetrics:
     def __init__(self) -> None:
         self.ticks = 0
         self.starved_ticks = 0
+        self.first_command_ns: int | None = None
         self.overruns = 0
         self.late = Histogram()
         self.compute = Histogram()
@@ -35,6 +36,8 @@ class LoopMetrics:
         self.compute.add(tick.compute_ns)
         self.interventions.update(tick.interventions)
         self.starved_ticks += tick.mode == Mode.HOLDING.value
+        if self.first_command_ns is None and tick.command is not None:
+            self.first_command_ns = tick.now_ns + tick.compute_ns
 
     def end(self, rate: Rate, mode_ns: Counter[str], scheduler: Scheduler) -> None:
         """Take over what the parts counted during the run."""

@@ -5,7 +5,6 @@
     │   ├── ConfigError       a robot YAML or an option is wrong
     │   ├── PolicyFileError   a policy file cannot be opened or fails its own golden sample
     │   ├── ContractMismatch  policy and robot disagree
-    │   ├── AlignmentRefused  the first action is too far from the measured pose
     │   ├── LogError          an episode file cannot be used
     │   └── MissingExtra      an optional package is not installed
     ├── Fault                 a run that was going on had to end; exit code 3
@@ -21,7 +20,6 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
-    "AlignmentRefused",
     "ConfigError",
     "ContractMismatch",
     "DeviceLost",
@@ -75,10 +73,6 @@ class ContractMismatch(Refusal):
     def __init__(self, differences: Sequence[str]) -> None:
         self.differences = tuple(differences)
         super().__init__("policy and robot do not match:\n" + "\n".join(f"  - {line}" for line in differences))
-
-
-class AlignmentRefused(Refusal):
-    """The first action lies farther from the measured pose than ``align_tolerance``."""
 
 
 class LogError(Refusal):

@@ -49,7 +49,7 @@ class Desk:
         """Carry out one order; an Open or a Close is answered."""
         try:
             order = decode_order(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except MalformedMessage:
             self._malformed += 1
             return None
         if isinstance(order, Put):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from vla_runtime.wire.decode import decoder
+
 __all__ = ["Close", "Open", "Put", "Report", "Stop", "decode_order", "decode_report", "encode"]
 
 
@@ -53,5 +55,5 @@ class Report(_Message, frozen=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_order = msgspec.msgpack.Decoder(Open | Put | Close | Stop).decode
-decode_report = msgspec.msgpack.Decoder(Report).decode
+decode_order = decoder(Open | Put | Close | Stop, "an order to the recorder")
+decode_report = decoder(Report, "a recorder's report")

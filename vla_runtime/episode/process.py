@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from vla_runtime.core.errors import LogError
+from vla_runtime.core.errors import LogError, MalformedMessage
 from vla_runtime.episode.messages import Close, Open, Put, Report, Stop, decode_report, encode
 from vla_runtime.wire.sockets import check_endpoint, open_socket, private_directory, receive_all, send
 from vla_runtime.wire.tap import push_socket
@@ -163,7 +163,7 @@ class RecorderProcess:
         for data in receive_all(self._reports):
             try:
                 report = decode_report(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except MalformedMessage:
                 continue
             self._report = report
             if report.token == self._token:

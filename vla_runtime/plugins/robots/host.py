@@ -50,6 +50,7 @@ class HostRobot:
         self._socket = open_socket(zmq.Context.instance(), zmq.DEALER, connect=endpoint)
         self._episode = -1
         self._command_seq = 0
+        self._leads = False
         self._waiting: list[RobotState] = []
         self.dead_man_ns = 0
         self.malformed = 0
@@ -74,9 +75,12 @@ class HostRobot:
             if ours != theirs:
                 raise Refusal(f"the config's {what} are {list(ours)}, the robot host's are {list(theirs)}")
         self.dead_man_ns = message.dead_man_ns
+        self._leads = True
         return message
 
     def reset(self, episode: int, seed: int, instruction: str) -> None:
+        if not self._leads:
+            self.connect()
         self._episode = episode
         self._waiting.clear()
         reset = wire.encode(wire.Reset(episode, seed, instruction))
