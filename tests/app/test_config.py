@@ -505,6 +505,16 @@ def test_what_the_template_calls_a_default_is_the_default():
     assert config.policy == config_from(least | {"policy": policy}, SHIPPED).policy
 
 
+def test_a_log_directory_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    ended = subprocess.run(
+        [sys.executable, "-m", "vla_runtime.cli.run", "--robot", "tracker", "--log", "taken", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert json.loads(ended.stdout)["cause"] == "log directory: cannot make 'taken': File exists"
+
+
 def test_both_commands_refuse_a_bad_config_in_one_line(tmp_path):
     (tmp_path / "robot.yaml").write_text(yaml.safe_dump(changed("joints", 0, "unit", to="deg")))
     for command in ("run", "host"):

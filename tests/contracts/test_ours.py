@@ -127,7 +127,8 @@ class TestOnnxPolicyArm(PolicyContract):
 @pytest.fixture(scope="module")
 def torchscript_file(tmp_path_factory):
     """An untrained toy policy, exported: the laws do not ask for success."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     from exporters.export import export
     from vla_runtime.learn import toy
     from vla_runtime.learn.checkpoint import Checkpoint
@@ -175,7 +176,6 @@ class TestToyVLADevice(DeviceContract):
     instruction = "push the T-shaped block onto the target"
 
     def make(self):
-        pytest.importorskip("torch")
         from vla_runtime.learn.toy_device import ToyVLADevice
 
         config = load_config("toy")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -169,8 +170,13 @@ def test_the_same_seed_is_the_same_episode(client):
 def test_a_second_client_is_refused_while_the_first_leads_and_welcome_after_it(host, client, raw):
     client.reset(0, 0, PUSH)
     follow(client, HOME, lambda state: state.task.step > 0)
-    with closing(robot_at(host)) as second, pytest.raises(Refusal, match="another client leads this robot"):
-        second.connect()
+    with closing(robot_at(host)) as second, ThreadPoolExecutor(1) as other:
+        refused = other.submit(second.connect)
+        while not refused.done():
+            client.write(HOME, time.monotonic_ns())
+            time.sleep(0.01)
+        with pytest.raises(Refusal, match="another client leads this robot"):
+            refused.result()
     for message in (wire.Command(0, 1, 0, (0.5,) * 4), wire.StopRequest(0), wire.Reset(1, 0, PUSH), wire.Goodbye()):
         raw.say(message)
         assert "you do not lead this robot" in raw.hear(wire.Refused).reason

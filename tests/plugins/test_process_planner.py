@@ -209,6 +209,24 @@ def test_a_child_that_dies_again_and_again_is_started_at_growing_intervals(plann
     assert pauses[2] > 0.4
 
 
+def test_a_policy_file_that_changed_under_the_run_is_not_taken_up_by_a_restart(ipc):
+    policy = ipc / "policy.onnx"
+    shutil.copy(TOY, policy)
+    config = msgspec.structs.replace(CONFIG, policy=msgspec.structs.replace(CONFIG.policy, file=str(policy)))
+    planner = ProcessPlanner(planner_settings(config, ipc), ipc, HANG_NS)
+    try:
+        planner.wait_ready(30)
+        first = planner.policy_hash
+        shutil.copy(TOY.with_name("arm.onnx"), policy)
+        psutil.Process(planner.pid).kill()
+        eventually(lambda: "found another policy" in status(planner).failure)
+        assert not status(planner).up
+        assert planner.policy_hash == first
+    finally:
+        planner.close()
+    assert children() == []
+
+
 def test_a_late_answer_to_an_older_request_names_that_request(planner, camera):
     planner.wait_ready(30)
     answer(planner, iter(range(1000)))

@@ -107,6 +107,13 @@ def _is_file(name: str) -> bool:
         return False
 
 
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make {str(path)!r}: {error.strerror}", "log directory") from error
+
+
 class _Run:
     """One ``vla-run``. ``stack`` closes, in reverse order, whatever was opened."""
 
@@ -153,7 +160,7 @@ class _Run:
             ipc = self.options.ipc or runtime_directory(self.config.name)
         frame_endpoint = ""
         if self.config.log.directory:
-            Path(self.config.log.directory).mkdir(parents=True, exist_ok=True)
+            _make_directory(Path(self.config.log.directory))
             self.recorder = RecorderProcess(private / "log")
             self.stack.callback(self.recorder.close)
             frame_endpoint = self.recorder.frame_endpoint

@@ -172,14 +172,21 @@ class ProcessPlanner:
                 case wire.NoPlan():
                     self.no_plan = message.reason
                 case wire.Ready():
-                    self._ready_ns = now_ns
-                    self._failure = ""
-                    self.policy_hash, self._contract = message.policy_hash, message.contract
+                    self._take_ready(message, now_ns)
                 case wire.Failed():
                     self._refusal = message.reason
                 case wire.Alive():
                     self._child_malformed = message.malformed
         return chunks
+
+    def _take_ready(self, message: wire.Ready, now_ns: int) -> None:
+        """A child that was restarted must have loaded the policy that the run began with."""
+        if self.policy_hash not in ("", message.policy_hash):
+            self._lost(now_ns, f"found another policy ({message.policy_hash}) in place of {self.policy_hash}")
+            return
+        self._ready_ns = now_ns
+        self._failure = ""
+        self.policy_hash, self._contract = message.policy_hash, message.contract
 
 
 def _ending(code: int) -> str:

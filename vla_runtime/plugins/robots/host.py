@@ -19,6 +19,9 @@ from vla_runtime.wire.sockets import open_socket, receive_all, send
 
 __all__ = ["HostRobot"]
 
+_LEASE_S = 2.5
+"""A little longer than a host keeps a silent client's lead."""
+
 
 class HostRobot:
     """The client of a robot host. ``malformed`` counts messages dropped, ``unsent`` commands that found no queue.
@@ -64,10 +67,7 @@ class HostRobot:
             Refusal: another client leads, or the host is another robot.
         """
         hello = wire.encode(wire.Hello(wire.PROTOCOL, os.getpid(), self._period_ns))
-        message = self._ask(hello, (wire.Welcome, wire.Refused), "answer")
-        if isinstance(message, wire.Refused):
-            raise Refusal(f"the robot host at {self._endpoint} refused: {message.reason}")
-        assert isinstance(message, wire.Welcome)
+        message = self._lead(hello)
         for what, ours, theirs in (
             ("joints", self._joints, message.joints),
             ("extras", self._extras, message.extras),
@@ -84,14 +84,13 @@ class HostRobot:
         self._episode = episode
         self._waiting.clear()
         reset = wire.encode(wire.Reset(episode, seed, instruction))
-        message = self._ask(
+        state = self._ask(
             reset,
-            (wire.State, wire.Refused),
             f"begin episode {episode}",
-            lambda m: isinstance(m, wire.Refused) or (m.episode == episode and not m.stopped),
+            lambda message: isinstance(message, wire.State) and message.episode == episode and not message.stopped,
         )
-        if isinstance(message, wire.Refused):
-            raise Refusal(f"the robot host refused episode {episode}: {message.reason}")
+        assert isinstance(state, wire.State)
+        self._waiting.append(_state(state))
 
     def read(self, now_ns: int) -> list[RobotState]:
         states, self._waiting = self._waiting, []
@@ -120,6 +119,20 @@ class HostRobot:
             send(self._socket, wire.encode(wire.Goodbye()))
             self._socket.close(100)
 
+    def _lead(self, hello: bytes) -> wire.Welcome:
+        """Ask to lead for as long as the lease of a client that has just died may last."""
+        end = time.monotonic() + _LEASE_S
+        while True:
+            try:
+                message = self._ask(hello, "answer", lambda message: isinstance(message, wire.Welcome))
+            except Refusal:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.1)
+                continue
+            assert isinstance(message, wire.Welcome)
+            return message
+
     def _messages(self) -> Iterator[wire.FromHost]:
         """What has come and is of this robot; anything else is counted and dropped."""
         for data in receive_all(self._socket):
@@ -142,8 +155,13 @@ class HostRobot:
             and len(state.extras) == len(self._extras)
         )
 
-    def _ask(self, question: bytes, kinds: type | tuple[type, ...], what: str, wanted=lambda message: True):  # type: ignore[no-untyped-def]
-        """Repeat ``question`` until an answer of ``kinds`` comes."""
+    def _ask(self, question: bytes, what: str, wanted: Callable[[wire.FromHost], bool]) -> wire.FromHost:
+        """Repeat ``question`` until the ``wanted`` answer comes.
+
+        Raises:
+            Refusal: the host refuses.
+            DeviceLost: it is gone, or did not answer in time.
+        """
         deadline = time.monotonic() + self._timeout_s
         ask_at = 0.0
         while (now := time.monotonic()) < deadline:
@@ -154,9 +172,9 @@ class HostRobot:
                 raise DeviceLost(f"the robot host is gone: {reason}")
             self._socket.poll(20)
             for message in self._messages():
-                if isinstance(message, kinds) and wanted(message):
-                    if isinstance(message, wire.State):
-                        self._waiting.append(_state(message))
+                if isinstance(message, wire.Refused):
+                    raise Refusal(f"the robot host at {self._endpoint} refused to {what}: {message.reason}")
+                if wanted(message):
                     return message
         raise DeviceLost(f"the robot host at {self._endpoint} did not {what} within {self._timeout_s:g} s")
 

@@ -1,92 +1,35 @@
-"""The robot host: owns a device's actuators and cameras, and stops the actuators when nobody commands them.
+"""The host's loop: one process, one thread.
 
-One process, one thread: take commands, step the device on absolute deadlines, publish the state and the frames.
+Take commands and watch over their age, step the device on absolute deadlines, publish the state and the frames.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import zmq
 
-from vla_runtime.app.build import camera_endpoint, dead_man_ns, device_context, robot_endpoint
+from vla_runtime.app.build import dead_man_ns, robot_endpoint
 from vla_runtime.app.config import RobotConfig
-from vla_runtime.control.histogram import Histogram
+from vla_runtime.app.host.cameras import PublishedCamera
+from vla_runtime.app.host.report import HostReport
 from vla_runtime.control.rate import Rate
-from vla_runtime.core.errors import ConfigError, MalformedMessage, Refusal
+from vla_runtime.core.errors import MalformedMessage, Refusal
 from vla_runtime.core.protocols import Device, StopCategory
-from vla_runtime.core.types import F64, Frame
-from vla_runtime.plugins.cameras.zmq import FramePublisher
-from vla_runtime.plugins.registry import load_plugin, plugin_options
+from vla_runtime.core.types import F64
 from vla_runtime.wire import robot as wire
 from vla_runtime.wire.sockets import open_socket
 
-__all__ = ["HostReport", "RobotHost", "open_device"]
+__all__ = ["RobotHost"]
 
 _LEASE_NS = 2_000_000_000
 _LONGEST_PERIOD_NS = 1_000_000_000  # a longer one would put the dead man to sleep
 _SEEDS = 2**32
 _MAX_MESSAGES = 200
 _NEVER_NS = 1 << 62
-
-
-@dataclass
-class HostReport:
-    """What a host counted. ``dead_man_ms``: command age at each stop by the dead man."""
-
-    episodes: int = 0
-    successes: int = 0
-    steps: int = 0
-    commands: int = 0
-    refused_commands: int = 0
-    malformed: int = 0
-    overruns: int = 0
-    dead_man_ms: list[float] = field(default_factory=list)
-    command_age: Histogram = field(default_factory=Histogram)
-
-    def as_json(self) -> dict[str, object]:
-        """Plain values; ages in microseconds."""
-        p50, p99 = self.command_age.quantile(0.5), self.command_age.quantile(0.99)
-        return {
-            "episodes": self.episodes,
-            "successes": self.successes,
-            "steps": self.steps,
-            "commands": self.commands,
-            "refused_commands": self.refused_commands,
-            "malformed": self.malformed,
-            "overruns": self.overruns,
-            "dead_man_ms": self.dead_man_ms,
-            "command_age_us": {"p50": p50 and p50 / 1e3, "p99": p99 and p99 / 1e3},
-        }
-
-
-def open_device(config: RobotConfig) -> Device:
-    """The device that the config describes, checked against it.
-
-    Raises:
-        ConfigError: no device, or one whose joints, extras or cameras are not the config's.
-    """
-    if config.device is None:
-        raise ConfigError("this robot has no device for vla-host to drive", "$.device")
-    plugin = load_plugin("devices", config.device.type, "$.device.type")
-    context = device_context(config)
-    device: Device = plugin(plugin_options(plugin, config.device.options, "$.device.options"), context)
-    for path, ours, theirs in (
-        ("$.joints", context.joints, tuple(device.joints)),
-        ("$.extras", context.extras, tuple(device.extras)),
-        ("$.cameras", _sizes(context.cameras), _sizes(device.cameras)),
-    ):
-        if ours != theirs:
-            raise ConfigError(f"the config says {ours}, device {config.device.type!r} has {theirs}", path)
-    return device
-
-
-def _sizes(cameras: object) -> tuple[str, ...]:
-    return tuple(f"{camera.name} {camera.height}x{camera.width}" for camera in cameras)  # type: ignore[attr-defined]
 
 
 class RobotHost:
@@ -103,7 +46,7 @@ class RobotHost:
         self._socket = open_socket(zmq.Context.instance(), zmq.ROUTER, bind=robot_endpoint(config, ipc))
         self._low = np.array([joint.position[0] for joint in config.joints])
         self._high = np.array([joint.position[1] for joint in config.joints])
-        self._cameras = [_CameraClock(camera, config, ipc) for camera in device.cameras]
+        self._cameras = [PublishedCamera(camera, config, ipc) for camera in device.cameras]
         self._client: bytes | None = None
         self._heard_ns = 0
         self._dead_man_ns = 0
@@ -126,7 +69,7 @@ class RobotHost:
                 now_ns = time.monotonic_ns()
                 self._send_state(now_ns)
                 for camera in self._cameras:
-                    camera.tick(self._device, now_ns)
+                    camera.publish_if_due(self._device, now_ns)
                 rate.next_deadline(time.monotonic_ns())
         finally:
             self.report.overruns = rate.overruns
@@ -138,7 +81,7 @@ class RobotHost:
     def close(self) -> None:
         self._socket.close(200)
         for camera in self._cameras:
-            camera.publisher.close()
+            camera.close()
         self._device.close()
 
     def _wait_until(self, deadline_ns: int) -> None:
@@ -294,23 +237,3 @@ class RobotHost:
             self._socket.send_multipart([client, wire.encode(message)], zmq.NOBLOCK)
         except zmq.ZMQError:
             return  # gone or not listening; the dead man sees to the rest
-
-
-class _CameraClock:
-    """Publishes one camera's frames at its rate."""
-
-    def __init__(self, camera: object, config: RobotConfig, ipc: Path) -> None:
-        ours = next(entry for entry in config.cameras if entry.name == camera.name)  # type: ignore[attr-defined]
-        self.name = ours.name
-        self.publisher = FramePublisher(ours.name, camera_endpoint(ours, ipc), ours.encoding)
-        self._period_ns = round(1e9 / camera.fps)  # type: ignore[attr-defined]
-        self._due_ns = 0
-        self._seq = 0
-
-    def tick(self, device: Device, now_ns: int) -> None:
-        if now_ns < self._due_ns:
-            return
-        behind = self._due_ns == 0 or now_ns - self._due_ns > self._period_ns
-        self._due_ns = (now_ns if behind else self._due_ns) + self._period_ns
-        self.publisher.publish(Frame(device.capture(self.name), now_ns, self._seq), now_ns)
-        self._seq += 1

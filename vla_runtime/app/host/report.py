@@ -1,0 +1,39 @@
+"""What a host counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vla_runtime.control.histogram import Histogram
+
+__all__ = ["HostReport"]
+
+
+@dataclass
+class HostReport:
+    """What a host counted. ``dead_man_ms``: command age at each stop by the dead man."""
+
+    episodes: int = 0
+    successes: int = 0
+    steps: int = 0
+    commands: int = 0
+    refused_commands: int = 0
+    malformed: int = 0
+    overruns: int = 0
+    dead_man_ms: list[float] = field(default_factory=list)
+    command_age: Histogram = field(default_factory=Histogram)
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values; ages in microseconds."""
+        p50, p99 = self.command_age.quantile(0.5), self.command_age.quantile(0.99)
+        return {
+            "episodes": self.episodes,
+            "successes": self.successes,
+            "steps": self.steps,
+            "commands": self.commands,
+            "refused_commands": self.refused_commands,
+            "malformed": self.malformed,
+            "overruns": self.overruns,
+            "dead_man_ms": self.dead_man_ms,
+            "command_age_us": {"p50": p50 and p50 / 1e3, "p99": p99 and p99 / 1e3},
+        }
