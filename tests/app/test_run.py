@@ -183,6 +183,29 @@ def test_a_killed_recorder_does_not_disturb_the_run(tmp_path: Path) -> None:
         check(report["logs"][0])
 
 
+def test_what_a_killed_run_leaves_is_removed_by_the_next_and_a_living_run_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets = tmp_path / "tmp"
+    sockets.mkdir()
+    monkeypatch.setenv("TMPDIR", str(sockets))
+    arm, tracker = live.patient("arm", tmp_path), live.patient("tracker", tmp_path)
+    with live.started(*live.RUN, "--robot", arm, "--log", tmp_path / "killed") as process:
+        live.moving(process, tmp_path / "killed")
+        process.kill()
+        process.wait(10)
+    (left,) = sockets.glob("vla-run-*")
+    with live.started(*live.RUN, "--robot", arm, "--log", tmp_path / "living") as living:
+        live.moving(living, tmp_path / "living")
+        (held,) = sockets.glob("vla-run-*")
+        assert held != left
+        code, _, errors = live.finish(*live.RUN, "--robot", tracker, "--episodes", 1, "--no-log", "--json")
+        assert code == 0, errors
+        assert list(sockets.glob("vla-run-*")) == [held]
+        assert (held / "robot").exists()
+        assert living.poll() is None
+
+
 def test_an_orphaned_local_host_ends_by_itself(tmp_path: Path) -> None:
     with live.started(*live.RUN, "--robot", live.patient("arm", tmp_path), "--log", tmp_path) as process:
         live.moving(process, tmp_path)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import platform
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from vla_runtime import __version__
 from vla_runtime.app.build import build_loop, build_robot, planner_settings
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.contract import check_contract
-from vla_runtime.app.directories import runtime_directory
+from vla_runtime.app.directories import run_directory, runtime_directory
 from vla_runtime.app.load import load_config
 from vla_runtime.app.local_host import LocalHost
 from vla_runtime.app.report import RunReport
@@ -150,8 +148,7 @@ class _Run:
 
     def _start(self) -> Path:
         """Start the processes, all at once: each takes its time to import what it needs."""
-        private = Path(tempfile.mkdtemp(prefix="vla-run-"))
-        self.stack.callback(shutil.rmtree, private, ignore_errors=True)
+        private = self.stack.enter_context(run_directory())
         ipc = private
         if self.config.host == "local" and self.options.ipc is None:
             self.host = LocalHost(self.options.robot, ipc)
