@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "wheel-check"
 
@@ -24,6 +26,18 @@ def run(*command: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def patient(robot: str) -> Path:
+    """A config out of the wheel, with long timeouts: a busy machine is not to be taken for a dead peer."""
+    (shipped,) = (WORK / "venv").glob(f"lib/python3*/site-packages/vla_runtime/robot_configs/{robot}.yaml")
+    config = yaml.safe_load(shipped.read_text())
+    config["policy"]["file"] = str(shipped.parent / config["policy"]["file"])
+    config["device"]["dead_man_ms"] = 300
+    config["control"]["state_timeout_ms"] = 2000
+    path = WORK / f"{robot}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
 def main() -> None:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
@@ -35,12 +49,16 @@ def main() -> None:
     for absent in ("torch", "tensordict", "torchrl", "onnx"):
         run(programs / "python", "-c", f"import {absent}", expect=1)
 
-    tracked = run(programs / "vla-run", "--robot", "tracker", "--episodes", 3, "--log", WORK / "episodes", "--json")
+    named = run(programs / "vla-run", "--robot", "nobody", expect=2)
+    assert "valid: arm, toy, tracker" in named.stderr, named.stderr
+    tracked = run(
+        programs / "vla-run", "--robot", patient("tracker"), "--episodes", 3, "--log", WORK / "episodes", "--json"
+    )
     report = json.loads(tracked.stdout.splitlines()[-1])
     assert (report["exit"], report["episodes"], report["successes"]) == ("done", 3, 3), report
     checked = run(programs / "vla-replay", report["log"], "--check", "--json")
     assert json.loads(checked.stdout.splitlines()[-1])["identical"]
-    run(programs / "vla-run", "--robot", "arm", "--duration", 2, "--no-log")
+    run(programs / "vla-run", "--robot", patient("arm"), "--duration", 2, "--no-log")
     for command in (("vla-host",), ("vla-run",), ("vla-replay",), ("vla-train",), ("vla-export",)):
         run(programs / command[0], "--help")
     refused = run(programs / "vla-run", "--robot", "toy", "--episodes", 1, "--no-log", expect=2)
