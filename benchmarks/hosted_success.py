@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 from typing import Any
 
-from result import DIRECTORY, leave
+from result import DIRECTORY, last_line, leave, options
 
 
-def last_line(*command: object) -> dict[str, Any]:
+def report(*command: object) -> dict[str, Any]:
+    """Run a command with ``--json`` and return what it reports."""
     done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert isinstance(found, dict)
-    return found
+    return last_line(done.stdout)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, episodes=200, seed=0).parse_args()
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     model, policy = DIRECTORY / "toy.pt", DIRECTORY / "toy.onnx"
     python = (sys.executable, "-m")
-    trained = last_line(*python, "vla_runtime.cli.train", "bc", "--env", "toy", "--seed", arguments.seed,
+    trained = report(*python, "vla_runtime.cli.train", "bc", "--env", "toy", "--seed", arguments.seed,
                         "--out", model, "--json")  # fmt: skip
-    exported = last_line(*python, "exporters.cli", model, "--out", policy, "--format", "both", "--json")
-    ran = last_line(*python, "vla_runtime.cli.run", "--robot", "toy", "--policy", policy, "--episodes",
+    exported = report(*python, "exporters.cli", model, "--out", policy, "--format", "both", "--json")
+    ran = report(*python, "vla_runtime.cli.run", "--robot", "toy", "--policy", policy, "--episodes",
                     arguments.episodes, "--seed", 10_000, "--no-log", "--json")  # fmt: skip
     leave(
         "hosted_success",

@@ -3,8 +3,6 @@ the host stopped the robot after ``kill -9`` of ``vla-run``."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import signal
 import statistics
 import subprocess
@@ -12,21 +10,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
-from result import leave
+from result import last_line, leave, options
 
 RUN = [sys.executable, "-m", "vla_runtime.cli.run"]
 HOST = [sys.executable, "-m", "vla_runtime.cli.host"]
 REPLAY = [sys.executable, "-m", "vla_runtime.cli.replay"]
 MOVING_S = 2.5
-
-
-def last_line(output: str) -> dict[str, Any]:
-    found = json.loads(output.splitlines()[-1])
-    assert isinstance(found, dict)
-    return found
 
 
 def held_after_planner_kill_ms(robot: str) -> float:
@@ -66,10 +57,8 @@ def age_at_stop_ms(robot: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
+    parser = options(__doc__, runs=5)
     parser.add_argument("--robot", default="arm")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     held = [held_after_planner_kill_ms(arguments.robot) for _ in range(arguments.runs)]
     ages = [age_at_stop_ms(arguments.robot) for _ in range(arguments.runs)]

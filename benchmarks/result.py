@@ -1,7 +1,8 @@
-"""Where a benchmark leaves its figures: ``build/bench/<name>.json`` and, for scripts, the last line of stdout."""
+"""What the benchmarks share: their options, reading a command's report, and where the figures go."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -12,8 +13,24 @@ from typing import Any
 DIRECTORY = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 
+def options(description: str | None, **numbers: int) -> argparse.ArgumentParser:
+    """A parser with ``--json`` and one option for each of ``numbers``, which are the defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def last_line(output: str) -> dict[str, Any]:
+    """The JSON object on the last line of a command's standard output."""
+    found = json.loads(output.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
 def leave(name: str, figures: dict[str, Any], as_json: bool) -> None:
-    """Write ``figures`` and print them."""
+    """Write ``figures`` to ``build/bench/<name>.json`` and print them; for scripts as the last line of stdout."""
     figures = {"benchmark": name, "cores": os.cpu_count(), "python": platform.python_version(), **figures}
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     (DIRECTORY / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")

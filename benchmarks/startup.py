@@ -6,8 +6,6 @@ in mid-run; what ``vla-run --help`` imports. Each beside a bare interpreter star
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import statistics
 import subprocess
@@ -15,7 +13,7 @@ import sys
 import time
 
 import psutil
-from result import leave
+from result import last_line, leave, options
 
 RUN = [sys.executable, "-m", "vla_runtime.cli.run"]
 
@@ -24,7 +22,7 @@ def first_command_ms(robot: str) -> float:
     """Process start to first command, as the run itself reports it (the kernel's start time counts)."""
     done = subprocess.run([*RUN, "--robot", robot, "--duration", "0.5", "--no-log", "--json"],
                           capture_output=True, text=True, check=True)  # fmt: skip
-    return float(json.loads(done.stdout.splitlines()[-1])["start_to_first_command_ms"])
+    return float(last_line(done.stdout)["start_to_first_command_ms"])
 
 
 def memory_mb(robot: str) -> dict[str, float]:
@@ -56,10 +54,8 @@ def wall_ms(*command: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=7)
+    parser = options(__doc__, runs=7)
     parser.add_argument("--robot", default="arm")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     first_command_ms(arguments.robot)  # warms the file cache
     samples = [

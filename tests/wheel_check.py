@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
+from patience import patient
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "wheel-check"
@@ -26,16 +26,10 @@ def run(*command: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def patient(robot: str) -> Path:
-    """A config out of the wheel, with long timeouts: a busy machine is not to be taken for a dead peer."""
+def slow(robot: str) -> Path:
+    """A config out of the wheel, with long timeouts."""
     (shipped,) = (WORK / "venv").glob(f"lib/python3*/site-packages/vla_runtime/robot_configs/{robot}.yaml")
-    config = yaml.safe_load(shipped.read_text())
-    config["policy"]["file"] = str(shipped.parent / config["policy"]["file"])
-    config["device"]["dead_man_ms"] = 300
-    config["control"]["state_timeout_ms"] = 2000
-    path = WORK / f"{robot}.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    return patient(shipped, WORK / f"{robot}.yaml")
 
 
 def main() -> None:
@@ -52,13 +46,13 @@ def main() -> None:
     named = run(programs / "vla-run", "--robot", "nobody", expect=2)
     assert "valid: arm, toy, tracker" in named.stderr, named.stderr
     tracked = run(
-        programs / "vla-run", "--robot", patient("tracker"), "--episodes", 3, "--log", WORK / "episodes", "--json"
+        programs / "vla-run", "--robot", slow("tracker"), "--episodes", 3, "--log", WORK / "episodes", "--json"
     )
     report = json.loads(tracked.stdout.splitlines()[-1])
     assert (report["exit"], report["episodes"], report["successes"]) == ("done", 3, 3), report
     checked = run(programs / "vla-replay", report["log"], "--check", "--json")
     assert json.loads(checked.stdout.splitlines()[-1])["identical"]
-    run(programs / "vla-run", "--robot", patient("arm"), "--duration", 2, "--no-log")
+    run(programs / "vla-run", "--robot", slow("arm"), "--duration", 2, "--no-log")
     for command in (("vla-host",), ("vla-run",), ("vla-replay",), ("vla-train",), ("vla-export",)):
         run(programs / command[0], "--help")
     refused = run(programs / "vla-run", "--robot", "toy", "--episodes", 1, "--no-log", expect=2)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
+
+from .. import patience
 
 RUN = [sys.executable, "-m", "vla_runtime.cli.run"]
 HOST = [sys.executable, "-m", "vla_runtime.cli.host"]
@@ -24,14 +25,8 @@ SHIPPED = Path(__file__).parents[2] / "robot_configs"
 
 
 def patient(robot: str, directory: Path, **control: object) -> Path:
-    """A shipped robot's config with long timeouts, so that a busy test machine is not taken for a dead peer."""
-    config = yaml.safe_load((SHIPPED / f"{robot}.yaml").read_text())
-    config["policy"]["file"] = str(SHIPPED / config["policy"]["file"])
-    config["device"]["dead_man_ms"] = 300
-    config["control"] |= {"state_timeout_ms": 2000, **control}
-    path = directory / f"{robot}.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    """A shipped robot's config with long timeouts, in ``directory``."""
+    return patience.patient(SHIPPED / f"{robot}.yaml", directory / f"{robot}.yaml", **control)
 
 
 def last_line(output: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from ..patience import patient
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "deploy" / "README.md"])
@@ -87,14 +87,8 @@ def patiently(command: str, directory: Path) -> str:
         )
         if config is None:
             return match.group()
-        content = yaml.safe_load(config.read_text())
-        content["policy"]["file"] = str(config.resolve().parent / content["policy"]["file"])
-        content["control"] |= {"state_timeout_ms": 2000}
-        if "device" in content:
-            content["device"]["dead_man_ms"] = 500
-        patient = directory / f"patient-{config.name}"
-        patient.write_text(yaml.safe_dump(content))
-        return f"--robot {patient}"
+        slow = patient(config, directory / f"patient-{config.name}", dead_man_ms=500)
+        return f"--robot {slow}"
 
     return re.sub(r"--robot (\S+)", replace, command)
 

@@ -12,15 +12,9 @@ import pytest
 from exporters.cli import main
 from vla_runtime.learn.checkpoint import save_checkpoint
 
-NO_TORCH = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchrl", "tensordict", "onnx", "onnxruntime"):
-            raise ImportError(f"{name} was imported")
-sys.meta_path.insert(0, Blocked())
-from exporters.cli import main
-"""
+from ..blocked import TRAIN_EXTRA, blocking
+
+NO_TORCH = blocking(*TRAIN_EXTRA, "onnx", "onnxruntime") + "from exporters.cli import main\n"
 
 
 @pytest.fixture

@@ -12,15 +12,9 @@ import pytest
 from vla_runtime.cli.train import main
 from vla_runtime.learn.checkpoint import load_checkpoint
 
-NO_TORCH = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchrl", "tensordict", "onnx", "onnxruntime"):
-            raise ImportError(f"{name} was imported")
-sys.meta_path.insert(0, Blocked())
-from vla_runtime.cli.train import main
-"""
+from ..blocked import TRAIN_EXTRA, blocking
+
+NO_TORCH = blocking(*TRAIN_EXTRA, "onnx", "onnxruntime") + "from vla_runtime.cli.train import main\n"
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["bc", "--help"]])

@@ -10,16 +10,9 @@ from vla_runtime.core.errors import ConfigError
 from vla_runtime.plugins import registry
 from vla_runtime.plugins.registry import load_plugin, plugin_options
 
-WITHOUT_TORCH = """
-import sys
+from ..blocked import TRAIN_EXTRA, blocking
 
-class NoTorch:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchrl", "tensordict"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, NoTorch())
-"""
+WITHOUT_TORCH = blocking(*TRAIN_EXTRA)
 
 
 @pytest.mark.parametrize(

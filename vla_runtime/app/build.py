@@ -23,7 +23,9 @@ __all__ = [
     "build_loop",
     "build_robot",
     "camera_endpoint",
+    "dead_man_ns",
     "device_context",
+    "joint_limits",
     "loop_settings",
     "planner_settings",
     "robot_endpoint",
@@ -65,17 +67,21 @@ def build_loop(
     return ControlLoop(parts, settings, instruction, start_ns, episode)
 
 
-def loop_settings(config: RobotConfig) -> LoopSettings:
-    """The config's limits and times as the loop uses them."""
-    limits = JointLimits(
+def joint_limits(config: RobotConfig) -> JointLimits:
+    """The limits that the loop keeps, and the host once more."""
+    return JointLimits(
         joints=config.joint_names,
         low=np.array([joint.position[0] for joint in config.joints]),
         high=np.array([joint.position[1] for joint in config.joints]),
         velocity=np.array([joint.velocity for joint in config.joints]),
     )
+
+
+def loop_settings(config: RobotConfig) -> LoopSettings:
+    """The config's limits and times as the loop uses them."""
     return LoopSettings(
         period_ns=config.period_ns,
-        limits=limits,
+        limits=joint_limits(config),
         align_tolerance=np.array([joint.align_tolerance for joint in config.joints]),
         state_timeout_ns=_ns(config.control.state_timeout_ms),
         hold_timeout_ns=_ns(config.control.hold_timeout_ms),

@@ -84,7 +84,11 @@ class Robot(Protocol):
 
 @runtime_checkable
 class Camera(Protocol):
-    """The planner's side of a camera."""
+    """The planner's side of a camera.
+
+    One that queues messages has two members more: ``socket``, a ZMQ socket to wake up for, and ``drain()``, called
+    whenever something has come, so that nothing waits unread. ``malformed``, if it is there, goes into the report.
+    """
 
     name: str
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import zmq
 
-from vla_runtime.app.build import dead_man_ns, robot_endpoint
+from vla_runtime.app.build import dead_man_ns, joint_limits, robot_endpoint
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.host.cameras import PublishedCamera
 from vla_runtime.app.host.report import HostReport
@@ -44,8 +44,7 @@ class RobotHost:
         self.report = HostReport()
         self._config, self._device, self._say = config, device, say
         self._socket = open_socket(zmq.Context.instance(), zmq.ROUTER, bind=robot_endpoint(config, ipc))
-        self._low = np.array([joint.position[0] for joint in config.joints])
-        self._high = np.array([joint.position[1] for joint in config.joints])
+        self._limits = joint_limits(config)
         self._cameras = [PublishedCamera(camera, config, ipc) for camera in device.cameras]
         self._client: bytes | None = None
         self._heard_ns = 0
@@ -181,7 +180,8 @@ class RobotHost:
         """A command counts only in its own episode, while the robot may move, in full and inside the limits."""
         self.report.commands += 1
         position = np.array(message.position)
-        inside = position.shape == self._low.shape and bool(((position >= self._low) & (position <= self._high)).all())
+        low, high = self._limits.low, self._limits.high
+        inside = position.shape == low.shape and bool(((position >= low) & (position <= high)).all())
         if self._stopped or message.episode != self._episode or not inside:
             self.report.refused_commands += 1
             return
