@@ -13,6 +13,7 @@ from vla_runtime.core.types import F32, F64, U8, ActionChunk, Frame, PlannerStat
 __all__ = [
     "Camera",
     "Clock",
+    "Demonstrator",
     "Device",
     "DeviceCamera",
     "DeviceContext",
@@ -144,12 +145,19 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeviceCamera:
-    """A camera that a device owns: its name, image size and rate."""
+    """A camera that a device owns: its name, image size and rate.
+
+    A simulated camera may be slow or lossy: a frame captured at t arrives at t + ``latency_ns`` + u with u uniform in
+    [0, ``jitter_ns``), or, with probability ``drop``, never.
+    """
 
     name: str
     height: int
     width: int
     fps: float
+    latency_ns: int = 0
+    jitter_ns: int = 0
+    drop: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +207,17 @@ class Device(Protocol):
     def stop(self, category: StopCategory) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Demonstrator(Protocol):
+    """A device that knows tasks and how to do them: simulators with a scripted expert.
+
+    ``tasks`` maps a task's name to its instructions. The instruction alone tells ``Device.reset`` what to do.
+    """
+
+    tasks: Mapping[str, Sequence[str]]
+
+    def demonstrate(self, ahead_s: F64) -> F64:
+        """The expert's joint commands f64[H, D] for ``ahead_s`` f64[H] seconds (each >= 0) after now."""
+        ...
