@@ -197,13 +197,27 @@ class Broken(ServoArm):
         self.measure()
 
 
-def test_a_device_that_breaks_a_law_is_found():
+class Late(ServoArm):
+    """Its pictures show the instant at which they are asked for."""
+
+    def capture(self, camera):
+        return lambda: super(Late, self).capture(camera)()
+
+
+@pytest.mark.parametrize(
+    ("kind", "law"),
+    [
+        (Broken, "test_a_measurement_is_not_written_over_by_a_later_step"),
+        (Late, "test_a_picture_shows_its_instant_however_late_and_wherever_it_is_asked_for"),
+    ],
+)
+def test_a_device_that_breaks_a_law_is_found(kind, law):
     config = load_config("tracker")
 
     class Suite(DeviceContract):
         def make(self):
             options = plugin_options(ServoArm, config.device.options, "$.device.options")
-            return Broken(options, device_context(config))
+            return kind(options, device_context(config))
 
     with pytest.raises(AssertionError):
-        Suite().test_a_measurement_is_not_written_over_by_a_later_step()
+        getattr(Suite(), law)()

@@ -13,7 +13,7 @@ def run(device: ToyVLADevice, seed: int, steps: int) -> tuple[np.ndarray, np.nda
     """Random commands, some beyond the limits: states, executed actions, images."""
     random = np.random.default_rng(seed)
     device.reset(seed)
-    states, actions, images = [], [], [device.capture("image")]
+    states, actions, images = [], [], [device.capture("image")()]
     for _ in range(steps):
         command = random.uniform(-1.3, 1.3, 4)
         device.step(command)
@@ -21,7 +21,7 @@ def run(device: ToyVLADevice, seed: int, steps: int) -> tuple[np.ndarray, np.nda
         assert velocity is None
         states.append(np.concatenate([position, extras]))
         actions.append(np.clip(command.astype(np.float32), -1, 1))
-        images.append(device.capture("image"))
+        images.append(device.capture("image")())
     return np.array(states), np.array(actions), images
 
 
@@ -32,7 +32,7 @@ def test_it_meets_the_protocol() -> None:
     assert tuple(device.extras) == ("target0", "target1", "target2", "target3")
     assert device.period_ns == 20_000_000
     assert [(c.name, c.height, c.width, c.fps) for c in device.cameras] == [("image", 16, 16, 50.0)]
-    image = device.capture("image")
+    image = device.capture("image")()
     assert image.shape == (16, 16, 3)
     assert image.dtype == np.uint8
     assert all(part.dtype == np.float64 for part in (device.measure()[0], device.measure()[2]))
@@ -86,11 +86,11 @@ def test_the_state_echoes_the_clamped_command() -> None:
 
 def test_without_a_command_nothing_advances() -> None:
     device = ToyVLADevice(Options())
-    before, image = device.measure(), device.capture("image")
+    before, image = device.measure(), device.capture("image")()
     device.step(None)
     assert device.task() == (0, False, False)
     assert np.array_equal(device.measure()[0], before[0])
-    assert np.array_equal(device.capture("image"), image)
+    assert np.array_equal(device.capture("image")(), image)
 
 
 def test_the_episode_ends_at_max_steps_until_reset() -> None:

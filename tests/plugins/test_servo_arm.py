@@ -40,7 +40,7 @@ def test_the_same_seed_is_the_same_episode_in_any_process_and_another_is_another
         seen = []
         for _ in range(20):
             device.step(device.measure()[0] + 0.001)
-            seen.append([*device.measure()[0], *device.measure()[2], *device.capture(device.cameras[0].name).flat])
+            seen.append([*device.measure()[0], *device.measure()[2], *device.capture(device.cameras[0].name)().flat])
         return np.array(seen)
 
     assert np.array_equal(episode(3), episode(3))

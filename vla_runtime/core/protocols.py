@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol, runtime_checkable
@@ -200,8 +200,13 @@ class Device(Protocol):
         """(step, done, success) of the running episode, or None for a device that knows no task."""
         ...
 
-    def capture(self, camera: str) -> U8:
-        """One image, u8[H, W, 3] RGB."""
+    def capture(self, camera: str) -> Callable[[], U8]:
+        """Take a picture of now, and return at once. Calling the result gives its pixels, u8[H, W, 3] RGB.
+
+        The call may come later, while the device steps on, and may block or raise. It comes once, or never for a
+        picture that is not wanted any more. All pictures of one camera are asked for in order and from one thread,
+        which need not be the one that captures.
+        """
         ...
 
     def stop(self, category: StopCategory) -> None: ...

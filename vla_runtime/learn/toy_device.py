@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -81,15 +81,16 @@ class ToyVLADevice:
         """(steps taken, done, success)."""
         return self._step, self._done, self._success
 
-    def capture(self, camera: str) -> U8:
-        """The env's image, u8[16, 16, 3].
+    def capture(self, camera: str) -> Callable[[], U8]:
+        """The env's image of now, u8[16, 16, 3] when called.
 
         Raises:
             KeyError: no such camera.
         """
         if camera != toy.CAMERA:
             raise KeyError(f"no camera {camera!r}, expected {toy.CAMERA!r}")
-        return self._image
+        image = self._image
+        return lambda: image
 
     def stop(self, category: StopCategory) -> None:
         """Nothing moves by itself here."""

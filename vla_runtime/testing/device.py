@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -47,10 +48,25 @@ class DeviceContract:
         with closing(self.make()) as device:
             device.reset(0, self.instruction)
             for camera in device.cameras:
-                image = device.capture(camera.name)
+                image = device.capture(camera.name)()
                 assert image.shape == (camera.height, camera.width, 3)
                 assert image.dtype == np.uint8
                 assert camera.fps > 0
+
+    def test_a_picture_shows_its_instant_however_late_and_wherever_it_is_asked_for(self) -> None:
+        if not self.repeatable:
+            return
+        with closing(self.make()) as one, closing(self.make()) as other, ThreadPoolExecutor(1) as thread:
+            for device in (one, other):
+                device.reset(3, self.instruction)
+                device.step(device.measure()[0] + 0.01)
+            at_once = [np.array(one.capture(camera.name)()) for camera in one.cameras]
+            pictures = [other.capture(camera.name) for camera in other.cameras]
+            for _ in range(10):
+                other.step(other.measure()[0] + 0.01)
+            other.reset(4, self.instruction)
+            for picture, expected in zip(pictures, at_once, strict=True):
+                assert np.array_equal(thread.submit(picture).result(), expected)
 
     def test_the_same_seed_begins_the_same_episode(self) -> None:
         if not self.repeatable:
@@ -120,6 +136,6 @@ class DeviceContract:
         for _ in range(10):
             position, _, extras = device.measure()
             seen += [position.copy(), extras.copy()]
-            seen += [np.array(device.capture(camera.name)) for camera in device.cameras]
+            seen += [np.array(device.capture(camera.name)()) for camera in device.cameras]
             device.step(position + 0.01)
         return seen

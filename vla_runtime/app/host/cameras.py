@@ -30,7 +30,7 @@ class PublishedCamera:
         if now_ns < self._rate.deadline_ns:
             return
         self._rate.next_deadline(now_ns)
-        self._publisher.publish(Frame(device.capture(self._name), now_ns, self._seq), now_ns)
+        self._publisher.publish(Frame(device.capture(self._name)(), now_ns, self._seq), now_ns)
         self._seq += 1
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ random target that the state shows, as torchrl's ToyVLAEnv in tracking mode).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -90,8 +91,9 @@ class ServoArm:
             return None
         return self._step, self._done, self._success
 
-    def capture(self, camera: str) -> U8:
-        return self._random.integers(0, 256, self._sizes[camera], dtype=np.uint8)
+    def capture(self, camera: str) -> Callable[[], U8]:
+        size, seed = self._sizes[camera], self._random.integers(1 << 63)
+        return lambda: np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
 
     def stop(self, category: StopCategory) -> None:
         """A servo without momentum rests as soon as it is no longer commanded."""
