@@ -12,7 +12,7 @@ env: $(VENV)/.dev
 $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(TORCH)
-	$(BIN)/python -m pip install -q -e '.[train,dev]'
+	$(BIN)/python -m pip install -q -e '.[sim,train,dev]'
 	touch $@
 
 DEMO := build/demo

@@ -28,7 +28,7 @@ def test_ours_are_found_by_name(kind, name):
         ("cameras", "zmq"),
         ("robots", "host"),
         ("policies", "onnx, torchscript; did you mean 'onnx'?"),
-        ("devices", "servo_arm, toy_vla"),
+        ("devices", "servo_arm, sim_arm, toy_vla"),
     ],
 )
 def test_an_unknown_name_is_refused_with_its_place_and_the_known_ones(kind, valid):

@@ -25,12 +25,13 @@ _OURS: dict[str, dict[str, str]] = {
         "torchscript": "vla_runtime.learn.torchscript_policy:TorchScriptPolicy",
     },
     "devices": {
+        "sim_arm": "vla_runtime.plugins.devices.sim_arm:SimArm",
         "servo_arm": "vla_runtime.plugins.devices.servo_arm:ServoArm",
         "toy_vla": "vla_runtime.learn.toy_device:ToyVLADevice",
     },
     "envs": {"toy": "vla_runtime.learn.toy_device:replay_actions"},
 }
-_EXTRA = {"torchscript": "train", "toy_vla": "train", "toy": "train"}
+_EXTRA = {"sim_arm": "sim", "torchscript": "train", "toy_vla": "train", "toy": "train"}
 
 
 def load_plugin(kind: Kind, name: str, path: str = "") -> Any:

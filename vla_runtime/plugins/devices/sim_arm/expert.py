@@ -1,0 +1,146 @@
+"""The scripted expert: knows where everything is, and moves the finger tips there in straight lines.
+
+It plans from the measured pose alone, so its plan is a function of what a policy may see. The finger tips approach
+their target at a bounded speed, exponentially at the end; the joint commands run ahead of that path by the servos' lag.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vla_runtime.core.types import F64
+from vla_runtime.plugins.devices.sim_arm.kinematics import joints_for
+from vla_runtime.plugins.devices.sim_arm.scene import HALF_BLOCK, TABLE_CENTRE, Scene
+from vla_runtime.plugins.devices.sim_arm.tasks import HOVER, Goal
+
+__all__ = ["demonstrate"]
+
+_LAG_S = 0.065  # of the servos
+_STEP_S = 0.01  # of the integration
+_SETTLE_S = 0.18
+_SPEED = {"reach": 0.22, "track": 0.25, "push": 0.22}
+_DRAG_SPEED = 0.12
+_HAND_SPEED = 1.0
+_GRIP_SPEED = 0.08
+_STRAY_S = 0.25  # how fast joints that strayed from the downward pose return to it
+_OPENING = {"reach": 0.04, "track": 0.04, "push": 0.08}
+
+_PUSH_LOW, _PUSH_HIGH = 0.012, 0.085
+_CAGED_BELOW = 0.035  # m above the table
+_CAGE_ALONG, _CAGE_ACROSS = 0.034, 0.022
+_SLACK = 0.04 - HALF_BLOCK  # a caged block may be this far from the middle of the open gripper
+_FUNNEL_FREE, _FUNNEL_SLOPE = 0.008, 4.0
+
+
+@dataclass(slots=True)
+class _Hand:
+    """Where the gripper is: finger tips in m, its turn in rad, its opening in m."""
+
+    x: float
+    y: float
+    z: float
+    turn: float
+    grip: float
+
+
+def demonstrate(scene: Scene, goal: Goal, ahead_s: F64) -> F64:
+    """Joint commands f64[H, 7], ``ahead_s`` f64[H] seconds (ascending, each >= 0) after now."""
+    measured = scene.position
+    x, y, z = scene.tcp.tolist()
+    hand = _Hand(x, y, z, float(measured[5]), float(measured[6]))
+    stray = measured[:6] - joints_for(x, y, z, hand.turn)
+    path = _Path(scene, goal, hand)
+    commands = []
+    for ahead in ahead_s:
+        path.advance_to(float(ahead) + _LAG_S)
+        pose = np.array(joints_for(hand.x, hand.y, hand.z, hand.turn))
+        pose += stray * math.exp(-(ahead + _LAG_S) / _STRAY_S)
+        commands.append([*pose, hand.grip])
+    return np.clip(np.array(commands).reshape(-1, 7), scene.low, scene.high)
+
+
+class _Path:
+    """Carries ``hand`` along the expert's path."""
+
+    def __init__(self, scene: Scene, goal: Goal, hand: _Hand) -> None:
+        self._task, self._hand = goal.task, hand
+        self._block: tuple[float, float] = tuple(scene.block(goal.colour)[:2].tolist())
+        self._mat: tuple[float, float] = tuple(scene.mat.tolist())
+        self._table_speed = scene.table_speed
+        self._seconds = 0.0
+
+    def advance_to(self, seconds: float) -> None:
+        while self._seconds < seconds - 1e-9:
+            step = min(_STEP_S, seconds - self._seconds)
+            if self._task == "push":
+                self._push(step)
+            else:
+                self._hover(step)
+            self._seconds += step
+
+    def _hover(self, step: float) -> None:
+        """Above the block, which the table may carry along."""
+        before = self._block
+        self._block = after = _turned(before, self._table_speed * step)
+        self._hand.x += after[0] - before[0]
+        self._hand.y += after[1] - before[1]
+        self._approach((*after, HOVER[self._task]), 0.0, _SPEED[self._task], step)
+
+    def _push(self, step: float) -> None:
+        """Lower the open gripper over the block, its fingers before and behind it, and drag it onto the mat."""
+        hand, (bx, by), (mx, my) = self._hand, self._block, self._mat
+        to_mat = math.dist((bx, by), (mx, my))
+        # The way to the mat, while there is one; a finger leads and a finger follows.
+        ux, uy = ((mx - bx) / to_mat, (my - by) / to_mat) if to_mat > 0.02 else (0.0, -1.0)
+        along = (bx - hand.x) * ux + (by - hand.y) * uy
+        across = abs((bx - hand.x) * uy - (by - hand.y) * ux)
+        turn = _jaws_along(ux, uy, math.atan2(hand.y, hand.x))
+        away = math.dist((hand.x, hand.y), (bx, by))
+        if hand.z < _CAGED_BELOW and abs(along) < _CAGE_ALONG and across < _CAGE_ACROSS:
+            if to_mat > 0.012:
+                self._approach((hand.x + mx - bx, hand.y + my - by, _PUSH_LOW), turn, _DRAG_SPEED, step)
+                self._block = self._carried(bx, by, ux, uy)
+            else:
+                self._approach((hand.x, hand.y, _PUSH_LOW), turn, _DRAG_SPEED, step)
+        elif hand.z < _CAGED_BELOW + 0.015 and away > 0.03:
+            self._approach((hand.x, hand.y, _PUSH_HIGH), turn, _SPEED["push"], step)
+        else:
+            turned = abs(turn - hand.turn) * 0.03  # a finger's distance from where it should be
+            rise = _FUNNEL_SLOPE * max(0.0, max(away, turned) - _FUNNEL_FREE)
+            height = min(_PUSH_LOW + rise, _PUSH_HIGH)
+            self._approach((bx, by, height), turn, _SPEED["push"], step)
+
+    def _carried(self, bx: float, by: float, ux: float, uy: float) -> tuple[float, float]:
+        """The block, once the finger behind it has reached it: it stays that far ahead of the finger."""
+        lag = (bx - self._hand.x) * ux + (by - self._hand.y) * uy + _SLACK
+        return (bx - lag * ux, by - lag * uy) if lag < 0 else (bx, by)
+
+    def _approach(self, target: tuple[float, float, float], turn: float, speed: float, step: float) -> None:
+        hand = self._hand
+        dx, dy, dz = target[0] - hand.x, target[1] - hand.y, target[2] - hand.z
+        distance = math.sqrt(dx * dx + dy * dy + dz * dz)
+        if distance > 1e-9:
+            share = min(speed, distance / _SETTLE_S) * step / distance
+            hand.x, hand.y, hand.z = hand.x + share * dx, hand.y + share * dy, hand.z + share * dz
+        hand.turn += _toward(turn - hand.turn, _HAND_SPEED, step)
+        hand.grip += _toward(_OPENING[self._task] - hand.grip, _GRIP_SPEED, step)
+
+
+def _toward(left: float, speed: float, step: float) -> float:
+    return math.copysign(min(speed, abs(left) / _SETTLE_S) * step, left)
+
+
+def _turned(point: tuple[float, float], angle: float) -> tuple[float, float]:
+    """``point`` after the table has turned by ``angle``."""
+    x, y = point[0] - TABLE_CENTRE[0], point[1] - TABLE_CENTRE[1]
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return TABLE_CENTRE[0] + cosine * x - sine * y, TABLE_CENTRE[1] + sine * x + cosine * y
+
+
+def _jaws_along(ux: float, uy: float, base: float) -> float:
+    """The hand's turn that opens the jaws along (ux, uy), the base being turned by ``base``; in [-pi/2, pi/2)."""
+    turn = base - math.atan2(uy, ux) + math.pi / 2
+    return (turn + math.pi / 2) % math.pi - math.pi / 2
