@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
+
+from vla_runtime.episode.reader import read_episode
 
 from . import live
 
@@ -47,6 +50,21 @@ def test_a_run_ends_with_a_report_and_logs_that_re_execute_bit_for_bit(tmp_path:
     assert report["lateness_us"].keys() == report["tick_us"].keys() == {"p50", "p99", "p999", "max"}
     assert len(report["logs"]) == len(list(tmp_path.glob("*.mcap"))) == 3
     assert sum(check(log)["ticks"] for log in report["logs"]) == report["ticks"]  # type: ignore[misc]
+
+
+def test_a_camera_that_the_policy_does_not_look_through_is_logged_beside_the_others(tmp_path: Path) -> None:
+    config = live.patient("tracker", tmp_path)
+    content = yaml.safe_load(config.read_text())
+    content["cameras"].append({"name": "view", "height": 12, "width": 20, "fps": 20})
+    config.write_text(yaml.safe_dump(content))
+    code, report, errors = live.finish(*live.RUN, "--robot", config, "--episodes", 1, "--log", tmp_path, "--json")
+    assert code == 0, errors
+    episode = read_episode(Path(report["log"]))
+    assert episode.cameras == ("image", "view")
+    sizes = {frame.pixels().shape for frame in episode.frames("view")}
+    assert sizes == {(12, 20, 3)}
+    assert not any("view" in chunk.frames for group in episode.chunks_by_tick.values() for chunk, _ in group)
+    check(report["log"])
 
 
 def test_the_robot_half_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:

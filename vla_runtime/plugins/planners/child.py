@@ -42,9 +42,13 @@ class PlannerChild:
         self._parent_pid = settings.parent_pid
         self._socket = open_socket(zmq.Context.instance(), zmq.DEALER, connect=settings.endpoint)
         wanted = {camera.name for camera in policy.spec.cameras}
+        # A camera that the policy does not look through is for the log alone.
         self._cameras: dict[str, Camera] = {
-            camera.name: _open_camera(camera) for camera in settings.cameras if camera.name in wanted
+            camera.name: _open_camera(camera)
+            for camera in settings.cameras
+            if camera.name in wanted or settings.frame_endpoint
         }
+        self._onlookers = [camera for name, camera in self._cameras.items() if name not in wanted]
         states = StateReader([s.name for s in policy.spec.state], settings.joints, settings.extras)
         self._observer = Observer(policy.spec, self._cameras, states, settings.frame_timeout_ns)
         self._tap = FrameTap(settings.frame_endpoint) if settings.frame_endpoint else None
@@ -96,13 +100,14 @@ class PlannerChild:
         self._log_frames(request, observation)
 
     def _log_frames(self, request: PlanRequest, observation: Observation) -> None:
-        """Each frame once an episode."""
+        """Each frame once an episode: those looked at, and the newest of the other cameras."""
         if self._tap is None:
             return
         if request.episode != self._episode:
             self._episode = request.episode
             self._tapped.clear()
-        for name, frame in observation.images.items():
+        others = {camera.name: frame for camera in self._onlookers if (frame := camera.latest()) is not None}
+        for name, frame in {**others, **observation.images}.items():
             if self._tapped.get(name) != frame.seq:
                 self._tapped[name] = frame.seq
                 self._tap.frame(frame.wire or encode_frame(name, frame, frame.capture_ns, "raw"))
