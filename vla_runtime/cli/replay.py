@@ -21,6 +21,7 @@ _EXAMPLES = """\
   vla-replay episode.mcap --env toy                    replay the executed actions on ToyVLAEnv
   vla-replay episode.mcap --policy new.onnx --json     re-infer every request with another policy
   vla-replay cut.mcap --recover whole.mcap             give a cut file a valid end
+  vla-replay episode.mcap --film episode.gif           what the cameras saw, as a film
 
 With --check or --env a difference gives exit code 1."""
 
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--env", choices=("toy",), help="replay the executed actions on this environment")
     options.add_argument("--policy", metavar="FILE", help="re-infer every logged request with this policy file")
     options.add_argument("--recover", type=Path, metavar="OUT", help="write what can be read to a new, whole file")
+    options.add_argument("--film", type=Path, metavar="OUT", help="write the camera frames as .gif, .webp or .mp4")
     options.add_argument("--json", action="store_true", help="print the findings as one JSON object on the last line")
     arguments = options.parse_args(argv)
     return command("vla-replay", lambda: _replay(arguments), arguments.json)
@@ -50,6 +52,10 @@ def _replay(arguments: argparse.Namespace) -> int:
 
         report = recover(arguments.episode, arguments.recover)
         print(f"recovered {report.messages} records to {report.out}: {report.note}", file=people)
+    if arguments.film is not None:
+        from vla_runtime.app.replay.film import write_film
+
+        print(f"{arguments.film}: {write_film([episode], arguments.film)} pictures", file=people)
     findings: dict[str, Finding] = {}
     if arguments.env is not None:
         findings["env"] = replay_environment(episode, arguments.env)
@@ -57,7 +63,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         if not Path(arguments.policy).is_file():
             raise PolicyFileError(f"there is no policy file {arguments.policy!r}")
         findings["policy"] = reinfer(episode, policy_for(arguments.policy))
-    if arguments.check or not (findings or arguments.recover):
+    if arguments.check or not (findings or arguments.recover or arguments.film):
         findings["check"] = check_loop(episode)
     for name, finding in findings.items():
         _tell(name, finding, people)
