@@ -40,8 +40,8 @@ def test_it_meets_the_protocol() -> None:
         device.capture("wrist")
 
 
-def test_the_config_sets_the_cameras_rate() -> None:
-    camera = DeviceCamera("image", 16, 16, 25.0)
+def test_the_config_sets_the_cameras_rate_and_how_its_frames_arrive() -> None:
+    camera = DeviceCamera("image", 16, 16, 25.0, latency_ns=1, jitter_ns=2, drop=0.5)
     context = DeviceContext(ToyVLADevice.joints, (-1.0,) * 4, (1.0,) * 4, ToyVLADevice.extras, (camera,))
     assert ToyVLADevice(ToyVLADevice.Options(), context).cameras == (camera,)
 

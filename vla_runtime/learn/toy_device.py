@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -40,9 +41,10 @@ class ToyVLADevice:
 
     def __init__(self, options: Options, context: DeviceContext | None = None) -> None:
         torch.set_num_threads(1)
-        rates = {camera.name: camera.fps for camera in context.cameras} if context else {}
-        fps = rates.get(toy.CAMERA, 1e9 / toy.PERIOD_NS)
-        self.cameras = (DeviceCamera(toy.CAMERA, toy.IMAGE_SIZE, toy.IMAGE_SIZE, fps),)
+        ours = DeviceCamera(toy.CAMERA, toy.IMAGE_SIZE, toy.IMAGE_SIZE, 1e9 / toy.PERIOD_NS)
+        configured = {camera.name: camera for camera in context.cameras} if context else {}
+        camera = configured.get(toy.CAMERA, ours)
+        self.cameras = (replace(camera, height=ours.height, width=ours.width),)
         self._options = options
         self._env = toy.make_env(success_steps=options.success_steps, tolerance=options.tolerance)
         space = self._env.action_spec.space

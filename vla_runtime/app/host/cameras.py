@@ -1,37 +1,61 @@
-"""A device's cameras on the wire: each at its own rate, on absolute deadlines."""
+"""A device's cameras on the wire."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from vla_runtime.app.build import camera_endpoint
 from vla_runtime.app.config import RobotConfig
-from vla_runtime.control.rate import Rate
-from vla_runtime.core.protocols import Device, DeviceCamera
-from vla_runtime.core.types import Frame
-from vla_runtime.plugins.cameras.zmq import FramePublisher
+from vla_runtime.app.host.camera import PublishedCamera
+from vla_runtime.app.host.report import CameraReport
+from vla_runtime.core.protocols import Device
 
-__all__ = ["PublishedCamera"]
+__all__ = ["HostCameras"]
+
+_END_S = 1.0
 
 
-class PublishedCamera:
-    """Captures and publishes one camera."""
+class HostCameras:
+    """Captures the cameras of ``device``; each is published by its own thread.
 
-    def __init__(self, camera: DeviceCamera, config: RobotConfig, ipc: Path) -> None:
-        ours = next(entry for entry in config.cameras if entry.name == camera.name)
-        self._name = camera.name
-        self._publisher = FramePublisher(ours.name, camera_endpoint(ours, ipc), ours.encoding)
-        self._rate = Rate(round(1e9 / camera.fps), time.monotonic_ns())
-        self._seq = 0
+    Raises:
+        Refusal: an endpoint is in use.
+    """
 
-    def publish_if_due(self, device: Device, now_ns: int) -> None:
-        """Send a frame captured now, if the camera's time has come."""
-        if now_ns < self._rate.deadline_ns:
-            return
-        self._rate.next_deadline(now_ns)
-        self._publisher.publish(Frame(device.capture(self._name)(), now_ns, self._seq), now_ns)
-        self._seq += 1
+    def __init__(self, device: Device, config: RobotConfig, ipc: Path, say: Callable[[str], None]) -> None:
+        self._device, self._say = device, say
+        self._cameras: dict[str, PublishedCamera] = {}
+        ours = {entry.name: entry for entry in config.cameras}
+        try:
+            for camera in device.cameras:
+                entry = ours[camera.name]
+                self._cameras[camera.name] = PublishedCamera(camera, camera_endpoint(entry, ipc), entry.encoding, say)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def reports(self) -> dict[str, CameraReport]:
+        """What each camera counts, by name."""
+        return {name: camera.report for name, camera in self._cameras.items()}
+
+    def begin(self, seed: int) -> None:
+        """The episode of ``seed`` begins."""
+        for camera in self._cameras.values():
+            camera.begin(seed)
+
+    def capture_due(self, now_ns: int) -> None:
+        """Capture a frame of each camera whose time has come."""
+        for camera in self._cameras.values():
+            camera.capture_if_due(self._device, now_ns)
 
     def close(self) -> None:
-        self._publisher.close()
+        """End the threads. One that is stuck in its camera is left behind after a second, and said to be."""
+        for camera in self._cameras.values():
+            camera.end()
+        end = time.monotonic() + _END_S
+        for name, camera in self._cameras.items():
+            if not camera.join(max(0.0, end - time.monotonic())):
+                self._say(f"camera {name} is stuck in a picture; it is left behind")

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from vla_runtime.control.histogram import Histogram
 
-__all__ = ["HostReport"]
+__all__ = ["CameraReport", "HostReport"]
+
+
+@dataclass
+class CameraReport:
+    """What became of one camera's frames. Those that are captured and nothing else were on their way at the end."""
+
+    captured: int = 0
+    published: int = 0
+    lost: int = 0
+    skipped: int = 0
+    failed: int = 0
 
 
 @dataclass
@@ -22,6 +33,7 @@ class HostReport:
     overruns: int = 0
     dead_man_ms: list[float] = field(default_factory=list)
     command_age: Histogram = field(default_factory=Histogram)
+    cameras: dict[str, CameraReport] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Plain values; ages in microseconds."""
@@ -36,4 +48,5 @@ class HostReport:
             "overruns": self.overruns,
             "dead_man_ms": self.dead_man_ms,
             "command_age_us": {"p50": p50 and p50 / 1e3, "p99": p99 and p99 / 1e3},
+            "cameras": {name: asdict(camera) for name, camera in self.cameras.items()},
         }

@@ -1,6 +1,6 @@
-"""The host's loop: one process, one thread.
+"""The host's loop, in one thread that nothing else may delay.
 
-Take commands and watch over their age, step the device on absolute deadlines, publish the state and the frames.
+Take commands and watch over their age, step the device on absolute deadlines, publish the state, capture the cameras.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import zmq
 
 from vla_runtime.app.build import dead_man_ns, joint_limits, robot_endpoint
 from vla_runtime.app.config import RobotConfig
-from vla_runtime.app.host.cameras import PublishedCamera
+from vla_runtime.app.host.cameras import HostCameras
 from vla_runtime.app.host.report import HostReport
 from vla_runtime.control.rate import Rate
 from vla_runtime.core.errors import MalformedMessage, Refusal
@@ -37,7 +37,7 @@ class RobotHost:
 
     Args:
         ipc: private directory for the sockets that the config leaves to us.
-        say: told, in a line, what happens to the robot.
+        say: told, in a line, what happens to the robot; also from the cameras' threads.
     """
 
     def __init__(self, config: RobotConfig, device: Device, ipc: Path, say: Callable[[str], None]) -> None:
@@ -45,7 +45,12 @@ class RobotHost:
         self._config, self._device, self._say = config, device, say
         self._socket = open_socket(zmq.Context.instance(), zmq.ROUTER, bind=robot_endpoint(config, ipc))
         self._limits = joint_limits(config)
-        self._cameras = [PublishedCamera(camera, config, ipc) for camera in device.cameras]
+        try:
+            self._cameras = HostCameras(device, config, ipc, say)
+        except BaseException:
+            self._socket.close(0)
+            raise
+        self.report.cameras = self._cameras.reports
         self._client: bytes | None = None
         self._heard_ns = 0
         self._dead_man_ns = 0
@@ -67,8 +72,7 @@ class RobotHost:
                 self._count_episode()
                 now_ns = time.monotonic_ns()
                 self._send_state(now_ns)
-                for camera in self._cameras:
-                    camera.publish_if_due(self._device, now_ns)
+                self._cameras.capture_due(now_ns)
                 rate.next_deadline(time.monotonic_ns())
         finally:
             self.report.overruns = rate.overruns
@@ -79,8 +83,7 @@ class RobotHost:
 
     def close(self) -> None:
         self._socket.close(200)
-        for camera in self._cameras:
-            camera.close()
+        self._cameras.close()
         self._device.close()
 
     def _wait_until(self, deadline_ns: int) -> None:
@@ -166,6 +169,7 @@ class RobotHost:
             if not 0 <= message.seed < _SEEDS:
                 raise Refusal(f"seed {message.seed}, expected 0 to {_SEEDS - 1}")
             self._device.reset(message.seed, message.instruction)
+            self._cameras.begin(message.seed)
         except Refusal as error:
             assert self._client is not None
             self._tell(self._client, wire.Refused(str(error)))
