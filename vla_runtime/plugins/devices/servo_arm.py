@@ -1,7 +1,7 @@
 """A simulated joint-servo arm without physics and without torch: each joint follows its command with a time constant.
 
 Its cameras show noise. It knows two tasks: ``pose`` (an instruction names a pose to reach) and ``track`` (hold a
-random target that the state shows, as torchrl's ToyVLAEnv in tracking mode).
+random target that the state shows, as torchrl's ToyVLAEnv in tracking mode). Its expert goes straight to the goal.
 """
 
 from __future__ import annotations
@@ -19,13 +19,19 @@ from vla_runtime.core.types import F64, U8
 
 __all__ = ["ServoArm"]
 
+_SPEED = 0.25
+"""The expert's, in ranges of each joint a second."""
+_SETTLE_S = 0.3
+"""Time constant of its slow-down near the goal."""
+
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The servo and its task.
 
     ``time_constant_s`` 0 follows at once. ``start`` is the first pose, the middle of the limits when left out.
-    ``poses``: instruction to joint positions. An episode succeeds after ``success_steps`` steps within ``tolerance``
-    of the goal on each joint, and ends without success after ``max_steps`` (0: never).
+    ``poses``: instruction to joint positions. ``track``: the instruction of that task, for who asks what it is. An
+    episode succeeds after ``success_steps`` steps within ``tolerance`` of the goal on each joint, and ends without
+    success after ``max_steps`` (0: never).
     """
 
     rate_hz: Annotated[float, msgspec.Meta(ge=1, le=10_000)] = 200.0
@@ -33,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: tuple[float, ...] | None = None
     task: Literal["none", "pose", "track"] = "none"
     poses: dict[str, tuple[float, ...]] = {}
+    track: str = "push the T-shaped block onto the target"
     tolerance: Annotated[float, msgspec.Meta(ge=0)] = 0.05
     success_steps: Annotated[int, msgspec.Meta(ge=1)] = 20
     max_steps: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -52,6 +59,9 @@ class ServoArm:
         low, high = np.array(context.low), np.array(context.high)
         self._start = (low + high) / 2 if options.start is None else np.array(options.start)
         self._check(context)
+        texts = {"none": (), "pose": tuple(options.poses), "track": (options.track,)}[options.task]
+        self.tasks = {options.task: texts} if texts else {}
+        self._speed = _SPEED * (high - low)
         tau, period = options.time_constant_s, self.period_ns * 1e-9
         self._share = 1.0 if tau == 0 else 1.0 - math.exp(-period / tau)
         self._sizes = {camera.name: (camera.height, camera.width, 3) for camera in context.cameras}
@@ -94,6 +104,20 @@ class ServoArm:
     def capture(self, camera: str) -> Callable[[], U8]:
         size, seed = self._sizes[camera], self._random.integers(1 << 63)
         return lambda: np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+
+    def demonstrate(self, ahead_s: F64) -> F64:
+        """Commands f64[H, D] on the straight line to the goal, ahead of the measured pose by the servo's lag.
+
+        With u the time left at cruising speed, du/dt = -min(1, u / settle): full speed, then an exponential approach.
+        """
+        assert self._goal is not None, "without a task there is nothing to demonstrate"
+        way = self._goal - self._position
+        left = max(float((np.abs(way) / self._speed).max()), 1e-9)
+        cruise = max(left - _SETTLE_S, 0.0)
+        seconds = ahead_s + self._options.time_constant_s
+        cruised = left - np.minimum(seconds, cruise)
+        after = cruised * np.exp(-np.maximum(seconds - cruise, 0.0) / _SETTLE_S)
+        return self._goal - (after / left)[:, None] * way
 
     def stop(self, category: StopCategory) -> None:
         """A servo without momentum rests as soon as it is no longer commanded."""
