@@ -6,22 +6,41 @@ from collections.abc import Callable
 
 from vla_runtime.core.errors import VlaError
 from vla_runtime.core.protocols import Policy
-from vla_runtime.core.types import ActionChunk, PlannerStatus, PlanRequest
+from vla_runtime.core.types import ActionChunk, Observation, PlannerStatus, PlanRequest
 from vla_runtime.plugins.planners.observe import Observer, plan
 
-__all__ = ["InlinePlanner"]
+__all__ = ["InlinePlanner", "Think"]
+
+Think = Callable[[Observation, PlanRequest, int], ActionChunk]
+"""What turns an observation, made for a request, into the chunk of that number."""
 
 
 class InlinePlanner:
     """Plans at once and hands the chunk over ``latency_ns(request seq)`` later. Latency 0: in the same tick.
 
     Where no observation can be made there is no chunk, and the status says why, as a planner process does.
+
+    Args:
+        think: how a chunk is made of an observation; left out, ``policy`` is asked.
+        looked: told each observation that was answered, and when.
     """
 
-    def __init__(self, policy: Policy, observer: Observer, latency_ns: Callable[[int], int] = lambda seq: 0) -> None:
+    def __init__(
+        self,
+        policy: Policy | None,
+        observer: Observer,
+        latency_ns: Callable[[int], int] = lambda seq: 0,
+        *,
+        think: Think | None = None,
+        looked: Callable[[Observation, int], None] = lambda observation, now_ns: None,
+    ) -> None:
+        if (policy is None) == (think is None):
+            raise ValueError("expected a policy or a think, not both")
         self._policy = policy
         self._observer = observer
         self._latency_ns = latency_ns
+        self._think = think or self._infer
+        self._looked = looked
         self._due: list[tuple[int, ActionChunk]] = []
         self._chunks = 0
         self._no_plan = ""
@@ -29,13 +48,14 @@ class InlinePlanner:
     def request(self, request: PlanRequest) -> None:
         try:
             observation = self._observer.observe(request, request.stamp_ns)
-            chunk = plan(self._policy, observation, request.seq, self._chunks)
+            chunk = self._think(observation, request, self._chunks)
         except VlaError as error:
             self._no_plan = str(error)
             return
         self._no_plan = ""
         self._chunks += 1
         self._due.append((request.stamp_ns + self._latency_ns(request.seq), chunk))
+        self._looked(observation, request.stamp_ns)
 
     def poll(self, now_ns: int) -> list[ActionChunk]:
         ready = sorted((due for due in self._due if due[0] <= now_ns), key=lambda due: due[0])
@@ -46,4 +66,9 @@ class InlinePlanner:
         return PlannerStatus(up=True, failure=self._no_plan)
 
     def close(self) -> None:
-        self._policy.close()
+        if self._policy is not None:
+            self._policy.close()
+
+    def _infer(self, observation: Observation, request: PlanRequest, chunk_seq: int) -> ActionChunk:
+        assert self._policy is not None
+        return plan(self._policy, observation, request.seq, chunk_seq)
