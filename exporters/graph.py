@@ -16,8 +16,8 @@ class PolicyGraph(nn.Module):
 
     Inputs, in this order: ``image.<camera>`` u8[B, H, W, 3] for each camera of the contract in its order, ``state``
     f32[B, S] in physical units, ``instruction_id`` i64[B]. Output: ``action_chunk`` f32[B, chunk_length, A] in physical
-    units. Cast, division by 255, layout, joining of the cameras, state normalisation, the token head's argmax and
-    decoding, and denormalisation all happen here. B is dynamic.
+    units. Cast, division by 255, layout, state normalisation, the token head's argmax and decoding, and denormalisation
+    all happen here. B is dynamic.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -37,8 +37,8 @@ class PolicyGraph(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         images, (state, ids) = inputs[: self.cameras], inputs[self.cameras :]
-        image = torch.cat([image.permute(0, 3, 1, 2) for image in images], dim=1).float() / 255.0
-        out = self.policy.fuse(image, (state - self.state_mean) / self.state_std, ids)
+        scaled = [image.permute(0, 3, 1, 2).float() / 255.0 for image in images]
+        out = self.policy.fuse(scaled, (state - self.state_mean) / self.state_std, ids)
         if self.tokens:
             logits = out.unflatten(-1, (*self.chunk_shape, self.policy.vocab_size))
             normalised = self.bin_centre + logits.argmax(-1).to(self.bin_width.dtype) * self.bin_width

@@ -13,7 +13,14 @@ from vla_runtime.core.golden import golden_images, golden_state
 from vla_runtime.learn.infer import eager_chunk
 from vla_runtime.learn.torchscript_policy import TorchScriptPolicy
 
-CAMERAS = {"one": ("image",), "two": ("front", "wrist"), "unsorted": ("wrist", "front")}
+CAMERAS = {
+    "one": {"image": (12, 20)},
+    "two": {"front": (12, 20), "wrist": (12, 20)},
+    "unsorted": {"wrist": (12, 20), "front": (12, 20)},
+    "of two sizes": {"wrist": (12, 20), "front": (33, 9)},
+}
+KINDS = [("tiny", "continuous"), ("tiny", "tokens"), ("visuomotor", "continuous")]
+CASES = [(*kind, name) for kind in KINDS for name in CAMERAS if kind[0] == "visuomotor" or name != "of two sizes"]
 
 
 def ids_of(spec, texts):
@@ -21,10 +28,11 @@ def ids_of(spec, texts):
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
-@pytest.mark.parametrize("cameras", sorted(CAMERAS))
-@pytest.mark.parametrize("head", ["continuous", "tokens"])
-def test_a_written_file_equals_the_eager_policy(tmp_path: Path, build, head: str, cameras: str, kind: str) -> None:
-    checkpoint = build(head, CAMERAS[cameras], (12, 20))
+@pytest.mark.parametrize(("architecture", "head", "cameras"), CASES)
+def test_a_written_file_equals_the_eager_policy(
+    tmp_path: Path, build, architecture: str, head: str, cameras: str, kind: str
+) -> None:
+    checkpoint = build(head, CAMERAS[cameras], architecture=architecture)
     done = export(checkpoint, {kind: tmp_path / "policy"})[kind]
     assert done.max_abs_error <= 1e-5
     assert done.golden_error <= 1e-5
@@ -43,8 +51,9 @@ def test_a_written_file_equals_the_eager_policy(tmp_path: Path, build, head: str
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
-def test_every_input_counts(tmp_path: Path, build, kind: str) -> None:
-    checkpoint = build("continuous", ("front", "wrist"))
+@pytest.mark.parametrize("architecture", ["tiny", "visuomotor"])
+def test_every_input_counts(tmp_path: Path, build, architecture: str, kind: str) -> None:
+    checkpoint = build("continuous", ("front", "wrist"), architecture=architecture)
     path = export(checkpoint, {kind: tmp_path / "policy"})[kind].path
     runner = FORMATS[kind].open(path)
     images, state, texts = batch_inputs(checkpoint.spec, 1, 0)
@@ -62,9 +71,11 @@ def test_every_input_counts(tmp_path: Path, build, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
-@pytest.mark.parametrize("head", ["continuous", "tokens"])
-def test_the_golden_sample_is_what_the_file_infers(tmp_path: Path, build, head: str, kind: str) -> None:
-    path = export(build(head), {kind: tmp_path / "policy"})[kind].path
+@pytest.mark.parametrize(("architecture", "head"), KINDS)
+def test_the_golden_sample_is_what_the_file_infers(
+    tmp_path: Path, build, architecture: str, head: str, kind: str
+) -> None:
+    path = export(build(head, architecture=architecture), {kind: tmp_path / "policy"})[kind].path
     spec = FORMATS[kind].contract(path)
     images = {name: image[None] for name, image in golden_images(spec).items()}
     given = FORMATS[kind].open(path)(images, golden_state(spec)[None], ids_of(spec, [spec.golden.instruction]))
@@ -91,3 +102,9 @@ def test_the_torchscript_policy_answers_one_request(tmp_path: Path, build) -> No
     assert np.abs(given - expected).max() <= 1e-5
     assert len(policy.hash) == 16
     policy.close()
+
+
+@pytest.mark.parametrize("side", [96, 224])
+def test_a_visuomotor_policy_with_two_cameras_is_a_small_file(tmp_path: Path, build, side: int) -> None:
+    checkpoint = build("continuous", ("front", "wrist"), (side, side), "visuomotor", sizes={})
+    assert export(checkpoint, {"onnx": tmp_path / "policy.onnx"})["onnx"].size_bytes <= 2_000_000

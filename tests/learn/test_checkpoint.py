@@ -16,6 +16,7 @@ from vla_runtime.learn.checkpoint import Checkpoint, load_checkpoint, save_check
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.keys import ACTION, STATE
 from vla_runtime.learn.policy import build_policy
+from vla_runtime.learn.visuomotor import VisuomotorPolicy
 
 
 def make_checkpoint(head: str = "continuous") -> Checkpoint:
@@ -37,6 +38,30 @@ def test_a_round_trip_changes_nothing(tmp_path: Path, head: str) -> None:
     for name, value in after.policy.state_dict().items():
         assert torch.equal(value, state[name])
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_visuomotor_policy_comes_back_as_one(tmp_path: Path) -> None:
+    spec = make_checkpoint().spec
+    sizes = {"channels": 4, "keypoints": 3, "hidden_dim": 16, "text_dim": 5}
+    policy = build_policy(spec, "visuomotor", seed=3, **sizes)
+    save_checkpoint(Checkpoint(spec, policy, sizes, architecture="visuomotor"), tmp_path / "model.pt")
+    after = load_checkpoint(tmp_path / "model.pt")
+    assert isinstance(after.policy, VisuomotorPolicy)
+    assert (after.architecture, after.policy_kwargs) == ("visuomotor", sizes)
+    for a, b in zip(after.policy.parameters(), policy.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_version_1_is_a_tiny_one(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(make_checkpoint(), path)
+    content = torch.load(path, weights_only=True)
+    del content["architecture"]
+    torch.save(content | {"format_version": 1}, path)
+    assert load_checkpoint(path).architecture == "tiny"
+    torch.save(content, path)
+    with pytest.raises(PolicyFileError, match="field 'architecture' is NoneType"):
+        load_checkpoint(path)
 
 
 def test_equal_checkpoints_are_equal_files(tmp_path: Path) -> None:
@@ -78,7 +103,10 @@ def test_another_version_or_shape_is_refused(tmp_path: Path) -> None:
     save_checkpoint(make_checkpoint(), path)
     content = torch.load(path, weights_only=True)
     for change, message in (
-        ({"format_version": 2}, "checkpoint version 2, this release reads 1"),
+        ({"format_version": 3}, "checkpoint version 3, this release reads 1 and 2"),
+        ({"architecture": "huge"}, "architecture 'huge' given; valid: tiny, visuomotor"),
+        ({"architecture": 1}, "field 'architecture' is int, not str"),
+        ({"architecture": "visuomotor"}, "do not fit its contract"),
         ({"spec": "{}"}, "contract"),
         ({"state_dict": {}}, "do not fit its contract"),
         ({"policy": {"hidden_dim": 16}}, "do not fit its contract"),

@@ -11,13 +11,13 @@ from torchrl.data import TensorDictReplayBuffer
 from torchrl.objectives import BCLoss
 from tqdm import tqdm
 
+from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import CHUNK, IS_PAD
-from vla_runtime.learn.policy import ChunkPolicy
 
 __all__ = ["make_loss", "train"]
 
 
-def make_loss(policy: ChunkPolicy) -> BCLoss:
+def make_loss(policy: FusedPolicy) -> BCLoss:
     """L1 between predicted and demonstrated normalised chunks, rows marked in ``action_is_pad`` excluded."""
     with warnings.catch_warnings():
         # torchrl 0.14 warns that BCLoss does not annotate the target network that it does not have.
@@ -28,7 +28,7 @@ def make_loss(policy: ChunkPolicy) -> BCLoss:
 
 
 def train(
-    policy: ChunkPolicy,
+    policy: FusedPolicy,
     buffer: TensorDictReplayBuffer,
     *,
     steps: int,

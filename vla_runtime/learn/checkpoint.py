@@ -11,26 +11,36 @@ import torch
 from vla_runtime.core.errors import PolicyFileError
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.atomic import replacing
-from vla_runtime.learn.policy import ChunkPolicy, build_policy
+from vla_runtime.learn.fused import FusedPolicy
+from vla_runtime.learn.policy import build_policy
 
 __all__ = ["CHECKPOINT_VERSION", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
-CHECKPOINT_VERSION = 1
-_FIELDS = {"format_version": int, "spec": str, "policy": dict, "state_dict": dict, "training": dict}
+CHECKPOINT_VERSION = 2
+"""Version 1 had no ``architecture``: all were tiny. It is still read."""
+_FIELDS = {
+    "format_version": int,
+    "spec": str,
+    "architecture": str,
+    "policy": dict,
+    "state_dict": dict,
+    "training": dict,
+}
 
 
 @dataclass
 class Checkpoint:
-    """A policy, its contract, the keyword arguments of ``build_policy`` that made it, and facts about its training.
+    """A policy, its contract, the architecture and sizes that ``build_policy`` was given, and facts about its training.
 
     ``training`` holds plain numbers and strings only. ``sha256`` is the hash of the file it was loaded from.
     """
 
     spec: PolicySpec
-    policy: ChunkPolicy
+    policy: FusedPolicy
     policy_kwargs: dict[str, int]
-    training: dict[str, float | int | str] = field(default_factory=dict)
+    training: dict[str, float | int | str | None] = field(default_factory=dict)
     sha256: str = ""
+    architecture: str = "tiny"
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -42,6 +52,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     content = {
         "format_version": CHECKPOINT_VERSION,
         "spec": checkpoint.spec.to_json().decode(),
+        "architecture": checkpoint.architecture,
         "policy": dict(checkpoint.policy_kwargs),
         "state_dict": checkpoint.policy.state_dict(),
         "training": dict(checkpoint.training),
@@ -72,20 +83,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
     _check(content, path)
     spec = PolicySpec.from_json(content["spec"])
     try:
-        policy = build_policy(spec, **content["policy"])
+        policy = build_policy(spec, content["architecture"], **content["policy"])
         policy.load_state_dict(content["state_dict"])
     except (RuntimeError, ValueError, TypeError) as error:
         raise PolicyFileError(f"the weights in {path} do not fit its contract: {error}") from error
     policy.eval()
-    return Checkpoint(spec, policy, content["policy"], content["training"], hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Checkpoint(spec, policy, content["policy"], content["training"], sha256, content["architecture"])
 
 
 def _check(content: object, path: Path) -> None:
     if not isinstance(content, dict) or "format_version" not in content:
         raise PolicyFileError(f"{path} holds {type(content).__name__}, expected a checkpoint written by vla-train")
     version = content["format_version"]
-    if version != CHECKPOINT_VERSION:
-        raise PolicyFileError(f"{path} has checkpoint version {version}, this release reads {CHECKPOINT_VERSION}")
+    if version == 1:
+        content.setdefault("architecture", "tiny")
+    elif version != CHECKPOINT_VERSION:
+        raise PolicyFileError(f"{path} has checkpoint version {version}, this release reads 1 and {CHECKPOINT_VERSION}")
     for name, kind in _FIELDS.items():
         if not isinstance(content.get(name), kind):
             raise PolicyFileError(f"{path}: field {name!r} is {type(content.get(name)).__name__}, not {kind.__name__}")

@@ -15,9 +15,9 @@ from torchrl.modules import MultiStepActorWrapper
 from vla_runtime.core.instructions import sha1_mod
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn import toy
+from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
 from vla_runtime.learn.noise import noise_images
-from vla_runtime.learn.policy import ChunkPolicy
 from vla_runtime.learn.poses import PoseTask
 from vla_runtime.learn.scaling import Scaling
 
@@ -25,7 +25,7 @@ __all__ = ["pose_success", "toy_success"]
 
 
 def toy_success(
-    policy: ChunkPolicy,
+    policy: FusedPolicy,
     spec: PolicySpec,
     *,
     episodes: int = 200,
@@ -50,7 +50,7 @@ def toy_success(
 
 
 def pose_success(
-    policy: ChunkPolicy,
+    policy: FusedPolicy,
     spec: PolicySpec,
     task: PoseTask,
     *,
@@ -92,7 +92,7 @@ def pose_success(
 
 
 def _plan(
-    policy: ChunkPolicy, scaling: Scaling, task: PoseTask, position: Tensor, ids: Tensor, random: torch.Generator
+    policy: FusedPolicy, scaling: Scaling, task: PoseTask, position: Tensor, ids: Tensor, random: torch.Generator
 ) -> Tensor:
     inputs = TensorDict({INSTRUCTION_ID: ids}, [len(ids)])
     inputs[STATE] = scaling.normalise_state(position)

@@ -14,15 +14,15 @@ from tensordict import NonTensorStack, TensorDict
 
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F32, U8
+from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION, STATE
-from vla_runtime.learn.policy import ChunkPolicy
 from vla_runtime.learn.scaling import Scaling
 
 __all__ = ["eager_chunk"]
 
 
 def eager_chunk(
-    policy: ChunkPolicy, spec: PolicySpec, images: Mapping[str, U8], state: F32, texts: Sequence[str]
+    policy: FusedPolicy, spec: PolicySpec, images: Mapping[str, U8], state: F32, texts: Sequence[str]
 ) -> F32:
     """Camera name to u8[B, H, W, 3], f32[B, S] and B instructions to f32[B, chunk_length, A] in physical units."""
     scaling = Scaling.from_spec(spec)
