@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from vla_runtime.core.errors import VlaError
 from vla_runtime.core.protocols import Camera, Policy
 from vla_runtime.core.spec import CameraSpec, PolicySpec
+from vla_runtime.core.state import StateInputs
 from vla_runtime.core.types import F32, U8, ActionChunk, Frame, Observation, PlanRequest, RobotState
 
 __all__ = ["NotReady", "Observer", "StateReader", "fit", "plan"]
@@ -19,19 +18,10 @@ class NotReady(VlaError):
 
 
 class StateReader:
-    """Picks the policy's state inputs f32[S] out of a robot state, by name.
-
-    Args:
-        names: ``<joint>.position``, ``<joint>.velocity`` or one of ``extras``, in the policy's order.
-    """
+    """Picks the policy's state inputs f32[S] out of a robot state, by name: ``core.state`` for a planner."""
 
     def __init__(self, names: Sequence[str], joints: Sequence[str], extras: Sequence[str]) -> None:
-        places = {f"{joint}.position": ("position", i) for i, joint in enumerate(joints)}
-        places |= {f"{joint}.velocity": ("velocity", i) for i, joint in enumerate(joints)}
-        places |= {extra: ("extras", i) for i, extra in enumerate(extras)}
-        self._places = [places.get(name, ("", 0)) for name in names]
-        self._sizes = len(joints), len(extras)
-        self._missing = [name for name in names if name not in places]
+        self._inputs = StateInputs(names, joints, extras)
 
     def read(self, state: RobotState) -> F32:
         """f32[S].
@@ -39,14 +29,10 @@ class StateReader:
         Raises:
             NotReady: the robot does not measure one of them, or has another number of joints or extras.
         """
-        if self._missing:
-            raise NotReady(f"the robot does not measure {', '.join(self._missing)}")
-        sizes = len(state.position), len(state.extras)
-        if sizes != self._sizes or (state.velocity is not None and len(state.velocity) != sizes[0]):
-            raise NotReady(f"a state of {sizes[0]} joints and {sizes[1]} extras, the robot has {self._sizes}")
-        if state.velocity is None and any(field == "velocity" for field, _ in self._places):
-            raise NotReady("the policy reads joint velocities, which this robot does not measure")
-        return np.array([getattr(state, field)[i] for field, i in self._places], dtype=np.float32)
+        try:
+            return self._inputs.pick(state)
+        except ValueError as error:
+            raise NotReady(str(error)) from error
 
 
 class Observer:
