@@ -163,3 +163,29 @@ class Watch:
 
     def tick(self, tick: Tick) -> None:
         self.ticks.append(tick)
+
+
+def servo_yaml(directory: Path, **device: Any) -> Path:
+    """A robot file: two joints that go to named poses, without a policy of its own."""
+    import yaml
+
+    options: dict[str, Any] = {
+        "rate_hz": 200, "time_constant_s": 0.02, "start": [0, 0], "task": "pose", "tolerance": 0.05,
+        "success_steps": 10, "max_steps": 400, "poses": {"near": [0.1, 0.02], "far": [-1.0, 0.2], "home": [0, 0]},
+    }  # fmt: skip
+    config = {
+        "name": "servo",
+        "instruction": "near",
+        "joints": [
+            {"name": "turn", "unit": "rad", "position": [-1.5, 1.5], "velocity": 2, "align_tolerance": 1},
+            {"name": "lift", "unit": "m", "position": [-0.2, 0.2], "velocity": 1, "align_tolerance": 1},
+        ],
+        "cameras": [{"name": "front", "height": 8, "width": 8, "encoding": "raw"}],
+        "host": "local",
+        "device": {"type": "servo_arm", "options": options | device},
+        "control": {"rate_hz": 100},
+        "policy": {"file": "none.onnx", "step_hz": 20, "replan_interval": 4},
+    }
+    path = directory / "servo.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
