@@ -171,7 +171,7 @@ def servo_yaml(directory: Path, **device: Any) -> Path:
 
     options: dict[str, Any] = {
         "rate_hz": 200, "time_constant_s": 0.02, "start": [0, 0], "task": "pose", "tolerance": 0.05,
-        "success_steps": 10, "max_steps": 400, "poses": {"near": [0.1, 0.02], "far": [-1.0, 0.2], "home": [0, 0]},
+        "success_steps": 10, "max_steps": 1000, "poses": {"near": [0.1, 0.02], "far": [-1.0, 0.15], "home": [0, 0]},
     }  # fmt: skip
     config = {
         "name": "servo",

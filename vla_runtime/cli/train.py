@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vla_runtime.cli.common import command, help_format, parser, print_json
+from vla_runtime.cli.train_collect import add_collect, collect
 from vla_runtime.core.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ _Evaluate = Callable[["Checkpoint", int], float]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    return command("vla-train", lambda: _train(args), args.json)
+    body = collect if args.method == "collect" else _train
+    return command("vla-train", lambda: body(args), args.json)
 
 
 def _parser() -> argparse.ArgumentParser:
     options = parser("vla-train", "Train a chunk policy.", _EXAMPLES)
     methods = options.add_subparsers(dest="method", required=True, metavar="METHOD")
+    add_collect(methods)
     bc = methods.add_parser("bc", help="behaviour cloning", **help_format("Clone an expert.", _EXAMPLES))
     bc.add_argument("--env", choices=("toy", "arm"), required=True, help="what to learn")
     bc.add_argument("--out", type=Path, default=Path("model.pt"), help="the checkpoint to write (default: model.pt)")
