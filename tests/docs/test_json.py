@@ -35,17 +35,23 @@ def documented(command: str) -> dict[str, str]:
 
 
 def leaves(value: Any, keys: dict[str, str], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of the report with its key; objects are opened unless the page lists them as a whole."""
+    """Every value of the report with its key; objects are opened unless the page lists them as a whole.
+
+    Arrays are opened where the page lists what is in them, as ``key[]``.
+    """
     if isinstance(value, dict) and path not in keys:
         for key, inner in value.items():
             yield from leaves(inner, keys, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(key.startswith(f"{path}[]") for key in keys):
+        for inner in value:
+            yield from leaves(inner, keys, f"{path}[]")
     else:
         yield path, value
 
 
 def compare(command: str, report: dict[str, Any]) -> None:
     keys = documented(command)
-    patterns = {key: re.compile(re.sub(r"<\w+>", "[^.]+", key.replace(".", r"\."))) for key in keys}
+    patterns = {key: re.compile(re.sub(r"<\w+>", "[^.]+", re.escape(key))) for key in keys}
     seen = set()
     for path, value in leaves(report, keys):
         found = [key for key in keys if key == path] or [key for key in keys if patterns[key].fullmatch(path)]
@@ -100,6 +106,8 @@ def test_vla_run_prints_the_same_keys_when_there_is_no_such_robot(work: Path) ->
     "vla-replay nothing.mcap",
     "vla-export nothing.pt",
     "vla-train bc --env toy --out a/b.pt",
+    "vla-train collect --robot tracker --task sleep --episodes 1 --out a",
+    "vla-eval --robot tracker --task sleep",
 ])  # fmt: skip
 def test_a_refused_command_tells_scripts_why(work: Path, command: str) -> None:
     done = run(f"{command} --json", work, expect=2)
@@ -154,6 +162,30 @@ def test_vla_train_and_vla_export_print_the_documented_keys(work: Path) -> None:
     exported = last_line(run("vla-export model.pt --format both --json", work).stdout)
     compare("vla-export", exported)
     assert set(exported["max_abs_error"]) == {"onnx", "torchscript"}
+
+
+def test_vla_eval_prints_the_documented_keys(work: Path) -> None:
+    command = "vla-eval --robot tracker --task track --episodes 2 --latency-ms 0,40 --log evaluated --json"
+    report = last_line(run(command, work).stdout)
+    compare("vla-eval", report)
+    assert [found["latency_ms"] for found in report["latencies"]] == [0, 40]
+
+
+def test_vla_eval_prints_the_documented_keys_where_the_limits_intervene_and_chunks_are_refused(work: Path) -> None:
+    (work / "config").mkdir()
+    text = (ROOT / "robot_configs" / "tracker.yaml").read_text()
+    (work / "config" / "slow.yaml").write_text(text.replace("velocity: 100", "velocity: 0.5"))
+    command = "vla-eval --robot config/slow.yaml --task track --expert --episodes 2 --latency-ms 900 --json"
+    report = last_line(run(command, work).stdout)
+    compare("vla-eval", report)
+    (found,) = report["latencies"]
+    assert found["refusals"] == {"past": found["results"][0]["refusals"]["past"] * 2}
+
+
+def test_vla_train_collect_prints_the_documented_keys(work: Path) -> None:
+    report = last_line(run("vla-train collect --robot tracker --task track --episodes 3 --out c --json", work).stdout)
+    compare("vla-train collect", report)
+    assert sorted(path.name for path in (work / "c").iterdir()) == [f"track-00000{seed}.mcap" for seed in range(3)]
 
 
 def test_the_documented_exit_codes_are_the_programs_own() -> None:

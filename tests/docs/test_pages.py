@@ -14,7 +14,8 @@ import pytest
 
 from .markdown import PAGES, ROOT, anchors, links, run
 
-PROGRAMS = ("vla-run", "vla-host", "vla-replay", "vla-train", "vla-export")
+PROGRAMS = ("vla-run", "vla-host", "vla-replay", "vla-eval", "vla-train", "vla-export")
+SUBCOMMANDS = {"vla-train": ("bc", "collect")}
 UNITS = sorted((ROOT / "deploy").glob("*.service"))
 by_name = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
@@ -22,7 +23,7 @@ by_name = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)
 @cache
 def options(program: str) -> frozenset[str]:
     """Every long option of ``program``, its subcommands' included."""
-    texts = [run(f"{program} {more} --help", ROOT).stdout for more in ("", "bc")[: 2 if program == "vla-train" else 1]]
+    texts = [run(f"{program} {more} --help", ROOT).stdout for more in ("", *SUBCOMMANDS.get(program, ()))]
     return frozenset(re.findall(r"--[a-z][a-z-]*", "".join(texts)))
 
 
