@@ -23,7 +23,7 @@ from vla_runtime.episode.reader import Episode, read_episode
 
 from ..blocked import TRAIN_EXTRA, blocking
 from . import live
-from .virtual import servo_yaml
+from .virtual import servo_yaml, sim_yaml
 
 TRAIN = [sys.executable, "-m", "vla_runtime.cli.train"]
 MS = 1_000_000
@@ -54,6 +54,19 @@ def test_the_same_seeds_are_the_same_bytes_in_other_processes_and_other_portions
         collect(replace(options, seed=seed, episodes=episodes, disturb=0.02), quiet)
     assert wholes[0] == wholes[1] == files(options.out)
     assert len(set(wholes[0].values())) == 6
+
+
+def test_physics_and_rendered_pictures_are_the_same_bytes_in_other_processes_too(tmp_path: Path) -> None:
+    robot = sim_yaml(tmp_path)
+    for name in ("one", "other"):
+        command = [*TRAIN, "collect", "--robot", str(robot), "--task", "reach", "--episodes", "2", "--workers", "2",
+                   "--out", str(tmp_path / name), "--disturb", "0.05", "--keep-failures"]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert files(tmp_path / "one") == files(tmp_path / "other")
+    found = read_episode(tmp_path / "one" / "reach-000001.mcap")
+    assert found.cameras == ("front", "wrist")
+    assert {frame.pixels().std() > 5 for frame in found.frames("front")} == {True}
+    assert check_loop(found).identical
 
 
 def test_files_are_named_by_task_and_seed_and_take_the_instructions_in_turn(options: CollectOptions) -> None:

@@ -189,3 +189,30 @@ def servo_yaml(directory: Path, **device: Any) -> Path:
     path = directory / "servo.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
+
+
+def sim_yaml(directory: Path) -> Path:
+    """A robot file: the physics arm with its two cameras."""
+    import yaml
+
+    limits = {
+        "base": 2.6, "shoulder": 1.8, "elbow": 2.4, "forearm": 3.0, "wrist": 2.0, "hand": 3.0,
+    }  # fmt: skip
+    joints = [
+        {"name": name, "unit": "rad", "position": [-limit, limit], "velocity": 3, "align_tolerance": 0.5}
+        for name, limit in limits.items()
+    ]
+    gripper = {"name": "gripper", "unit": "m", "position": [0.0, 0.08], "velocity": 0.2, "align_tolerance": 0.08}
+    config = {
+        "name": "sim",
+        "instruction": "reach the red block",
+        "joints": [*joints, gripper],
+        "cameras": [{"name": name, "height": 96, "width": 96} for name in ("front", "wrist")],
+        "host": "local",
+        "device": {"type": "sim_arm", "options": {}},
+        "control": {"rate_hz": 100},
+        "policy": {"file": "none.onnx", "step_hz": 20, "replan_interval": 4},
+    }
+    path = directory / "sim.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
