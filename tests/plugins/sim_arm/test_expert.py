@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.plugins.sim_arm.world import HIGH, LOW, arm
+from vla_runtime.plugins.devices.sim_arm.expert import LAG_S
 from vla_runtime.plugins.devices.sim_arm.kinematics import JOINTS, joints_for
 from vla_runtime.plugins.devices.sim_arm.scene import Place, Scene
 from vla_runtime.plugins.devices.sim_arm.tasks import TASKS
@@ -57,3 +58,19 @@ def test_asking_the_expert_changes_nothing():
     assert np.array_equal(before, device._scene.snapshot().qpos)
     assert np.array_equal(one, device.demonstrate(np.arange(16) * 0.05))
     assert np.allclose(one[::2], device.demonstrate(np.arange(0, 16, 2) * 0.05))
+
+
+@pytest.mark.parametrize("joint", range(7))
+def test_every_joint_lags_behind_its_command_by_what_the_expert_leads(joint):
+    """A ramp of 0.4 rad/s, or 0.04 m/s: the distance to the command is the speed times the lag."""
+    device = arm()
+    device.reset(0, TASKS["reach"][0])
+    command = np.array([*joints_for(0.3, 0.0, 0.2, 0.0), 0.02])
+    for _ in range(300):
+        device.step(command)
+    speed = 0.04 if joint == 6 else 0.4
+    for _ in range(150):
+        command[joint] += speed * device.period_ns * 1e-9
+        device.step(command)
+    lag_s = (command[joint] - device.measure()[0][joint]) / speed
+    assert abs(lag_s + device.period_ns * 1e-9 / 2 - LAG_S) < 0.006

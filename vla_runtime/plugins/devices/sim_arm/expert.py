@@ -16,9 +16,10 @@ from vla_runtime.plugins.devices.sim_arm.kinematics import joints_for
 from vla_runtime.plugins.devices.sim_arm.scene import HALF_BLOCK, TABLE_CENTRE, Scene
 from vla_runtime.plugins.devices.sim_arm.tasks import HOVER, Goal
 
-__all__ = ["demonstrate"]
+__all__ = ["LAG_S", "demonstrate"]
 
-_LAG_S = 0.065  # of the servos
+LAG_S = 0.05
+"""How far the servos of arm.xml lag behind their commands."""
 _STEP_S = 0.01  # of the integration
 _SETTLE_S = 0.18
 _SPEED = {"reach": 0.22, "track": 0.25, "push": 0.22}
@@ -55,9 +56,9 @@ def demonstrate(scene: Scene, goal: Goal, ahead_s: F64) -> F64:
     path = _Path(scene, goal, hand)
     commands = []
     for ahead in ahead_s:
-        path.advance_to(float(ahead) + _LAG_S)
+        path.advance_to(float(ahead) + LAG_S)
         pose = np.array(joints_for(hand.x, hand.y, hand.z, hand.turn))
-        pose += stray * math.exp(-(ahead + _LAG_S) / _STRAY_S)
+        pose += stray * math.exp(-(ahead + LAG_S) / _STRAY_S)
         commands.append([*pose, hand.grip])
     return np.clip(np.array(commands).reshape(-1, 7), scene.low, scene.high)
 
