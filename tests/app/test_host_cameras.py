@@ -413,6 +413,15 @@ def test_each_camera_has_its_own_thread(arm, serve):
     assert len(threads["front"] | threads["wrist"] | {served.thread.ident}) == 3
 
 
+def test_while_it_serves_a_cameras_python_code_gives_way_to_the_motors_at_once_and_not_in_5_ms(arm, serve):
+    before, intervals = sys.getswitchinterval(), set()
+    arm.read = lambda name: intervals.add(sys.getswitchinterval()) or image(1)
+    served = serve()
+    wait_for(lambda: served.host.report.cameras["wrist"].published > 2, "frames")
+    served.close()
+    assert max(intervals) <= 0.001 < before == sys.getswitchinterval()
+
+
 def test_a_camera_whose_endpoint_is_taken_refuses_the_host_and_ends_the_threads_of_the_others(arm, ipc):
     taken = open_socket(zmq.Context.instance(), zmq.PUB, bind=camera_endpoint(CONFIG.cameras[1], ipc))
     with pytest.raises(Refusal, match=r"camera\.wrist is in use"):

@@ -1,6 +1,6 @@
 """One camera of a host: captured by the thread that steps the device, read and published by a thread of its own.
 
-So nothing that a camera does, blocking for ever included, delays the motors or another camera.
+So a camera that is slow, fails or blocks for ever delays neither the motors nor another camera.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from vla_runtime.app.build import dead_man_ns, joint_limits, robot_endpoint
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.host.cameras import HostCameras
 from vla_runtime.app.host.report import HostReport
+from vla_runtime.app.host.yielding import yielding
 from vla_runtime.control.rate import Rate
 from vla_runtime.core.errors import MalformedMessage, Refusal
 from vla_runtime.core.protocols import Device, StopCategory
@@ -63,6 +64,10 @@ class RobotHost:
 
     def serve(self, over: Callable[[], bool]) -> None:
         """Until ``over()``; the robot is stopped before this returns."""
+        with yielding():
+            self._serve(over)
+
+    def _serve(self, over: Callable[[], bool]) -> None:
         rate = Rate(self._device.period_ns, time.monotonic_ns())
         try:
             while not over():
