@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vla_runtime.learn import toy
-from vla_runtime.learn.bc import make_loss, train
+from vla_runtime.learn.bc import Diverged, make_loss, train
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.keys import ACTION, CHUNK, IS_PAD, STATE
@@ -63,7 +63,7 @@ def test_nan_in_the_samples_ends_the_training() -> None:
     spec = make_spec(toy.facts(), data[STATE], data[ACTION])
     data[STATE][0, 0, 0] = float("nan")
     buffer = sample_buffer(chunked(data, 8), Scaling.from_spec(spec), 256)
-    with pytest.raises(ValueError, match="the loss became nan at step 0"):
+    with pytest.raises(Diverged, match="the loss became nan at step 0"):
         train(build_policy(spec, seed=0), buffer, steps=2)
 
 

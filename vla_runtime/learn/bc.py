@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+import math
 import warnings
+from collections.abc import Callable
 
 import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import LambdaLR
 from torchrl.data import TensorDictReplayBuffer
 from torchrl.objectives import BCLoss
-from tqdm import tqdm
 
+from vla_runtime.core.errors import Fault
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import CHUNK, IS_PAD
 
-__all__ = ["make_loss", "train"]
+__all__ = ["Diverged", "make_loss", "train"]
+
+
+class Diverged(Fault):
+    """The loss is no longer a finite number."""
 
 
 def make_loss(policy: FusedPolicy) -> BCLoss:
@@ -33,41 +38,49 @@ def train(
     *,
     steps: int,
     lr: float = 2e-3,
+    warm_up: int = 0,
+    weight_decay: float = 0.0,
+    clip: float = math.inf,
     seed: int = 0,
-    quiet: bool = True,
+    on_step: Callable[[float], None] = lambda loss: None,
 ) -> list[float]:
-    """Train ``policy`` in place with Adam and a cosine schedule; returns the loss of every step.
+    """Train ``policy`` in place with AdamW; returns the loss of every step.
 
-    Sampling is seeded without touching the caller's generator. The progress bar goes to stderr and only to a terminal.
+    The rate rises to ``lr`` in ``warm_up`` steps and falls to 0 along a cosine. Gradients longer than ``clip`` are
+    shortened to it. Sampling is seeded without touching the caller's generator. ``on_step`` is told each step's loss.
 
     Raises:
-        ValueError: the policy has a token head, or the loss is not finite.
+        ValueError: the policy has a token head.
+        Diverged: the loss is not finite.
     """
     if policy.action_head != "continuous":
         raise ValueError(f"behaviour cloning trains the 'continuous' head, given {policy.action_head!r}")
     loss_module = make_loss(policy)
-    optimiser = torch.optim.Adam(policy.parameters(), lr=lr)
-    schedule = CosineAnnealingLR(optimiser, T_max=max(steps, 1))
+    parameters = list(policy.parameters())
+    optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    schedule = LambdaLR(optimiser, lambda step: _rate(step, steps, warm_up))
     losses: list[float] = []
     policy.train()
-    with (
-        torch.random.fork_rng(devices=[]),
-        tqdm(
-            total=steps, desc="vla-train bc", unit="step", file=sys.stderr, disable=quiet or not sys.stderr.isatty()
-        ) as bar,
-    ):
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for step in range(steps):
             loss = loss_module(buffer.sample())["loss_bc"]
             value = float(loss.detach())
-            if value != value or value in (float("inf"), float("-inf")):
-                raise ValueError(f"the loss became {value} at step {step}: check the demonstrations and the rate {lr}")
+            if not math.isfinite(value):
+                raise Diverged(f"the loss became {value} at step {step}: check the demonstrations and the rate {lr:g}")
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, clip)
             optimiser.step()
             schedule.step()
             losses.append(value)
-            bar.update()
-            bar.set_postfix(loss=f"{value:.4f}", refresh=False)
+            on_step(value)
     policy.eval()
     return losses
+
+
+def _rate(step: int, steps: int, warm_up: int) -> float:
+    """The learning rate of ``step``, from 0, as a fraction of the highest."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warm_up) / max(steps - warm_up, 1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensordict import TensorDict
-from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
+from torchrl.data import TensorDictReplayBuffer, TensorStorage
 from torchrl.envs.transforms import ActionChunkTransform, Compose, Transform
 
 from vla_runtime.learn.keys import ACTION, CHUNK, IMAGE, INSTRUCTION_ID, IS_PAD, STATE
@@ -42,15 +42,14 @@ def sample_buffer(
 ) -> TensorDictReplayBuffer:
     """A buffer over ``samples`` that keeps them raw and normalises state and chunk on the sample path.
 
-    ``further`` transforms are applied after that, on the sample path too.
+    The buffer's storage is ``samples`` itself, not a copy. ``further`` transforms are applied after the normalisation,
+    on the sample path too.
 
     Read it with ``sample()`` or an index tensor: ``buffer[:]`` hands out the storage itself, and the transforms would
     then normalise the stored chunks in place.
     """
-    buffer = TensorDictReplayBuffer(
-        storage=LazyTensorStorage(len(samples)),
+    return TensorDictReplayBuffer(
+        storage=TensorStorage(samples),
         batch_size=batch_size,
         transform=Compose(scaling.observation_norm(), scaling.data_chunk(), *further),
     )
-    buffer.extend(samples)
-    return buffer

@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tensordict import TensorDict
 from torchrl.envs.transforms import Transform
 
+from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn import poses, toy
+from vla_runtime.learn.augment import Augment
 from vla_runtime.learn.bc import train
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.contract import TaskFacts, make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
-from vla_runtime.learn.keys import ACTION, STATE
+from vla_runtime.learn.dataset import Dataset
+from vla_runtime.learn.keys import ACTION, CHUNK, STATE
 from vla_runtime.learn.noise import NoiseImages
 from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.poses import PoseTask
+from vla_runtime.learn.progress import Progress
 from vla_runtime.learn.scaling import Scaling
+from vla_runtime.learn.validate import chunk_error
 
-__all__ = ["ARM", "TOY", "Recipe", "train_arm", "train_toy"]
+__all__ = ["ARM", "LOGS", "TOY", "Recipe", "train_arm", "train_logs", "train_toy"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Sizes of a behaviour-cloning run."""
+    """A behaviour-cloning run: the policy's architecture and width, and what ``bc.train`` and ``Augment`` are given."""
 
     steps: int
     batch_size: int
     lr: float
     hidden_dim: int
+    architecture: str = "tiny"
+    warm_up: int = 0
+    weight_decay: float = 0.0
+    clip: float = math.inf
+    augment: bool = False
 
 
 TOY = Recipe(steps=400, batch_size=256, lr=3e-3, hidden_dim=64)
 ARM = Recipe(steps=1500, batch_size=256, lr=2e-3, hidden_dim=64)
+LOGS = Recipe(
+    steps=4000,
+    batch_size=64,
+    lr=1e-3,
+    hidden_dim=256,
+    architecture="visuomotor",
+    warm_up=100,
+    weight_decay=1e-4,
+    clip=1.0,
+)
 
 
 def train_toy(recipe: Recipe = TOY, *, seed: int = 0, quiet: bool = True) -> Checkpoint:
@@ -46,21 +69,68 @@ def train_arm(task: PoseTask, recipe: Recipe = ARM, *, seed: int = 0, quiet: boo
     return _clone(poses.facts(task), poses.collect(task, seed=seed), recipe, seed, quiet, images)
 
 
+def train_logs(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0, quiet: bool = True) -> Checkpoint:
+    """Clone what logged episodes did. Same episodes, seed and thread count, same weights.
+
+    ``training`` holds the mean absolute error on both sets, in normalised units (``loss``, ``validation_loss``) and
+    over the joints measured in rad (``error_rad``, ``validation_error_rad``); None where there is nothing to measure.
+
+    Raises:
+        ValueError: values that are not finite, two instructions with one id, or cameras that the architecture cannot
+            take.
+    """
+    spec = make_spec(dataset.facts, dataset.train[STATE], dataset.train[CHUNK])
+    further = [Augment()] if recipe.augment else []
+    made = _train(spec, dataset.train, recipe, seed, quiet, *further)
+    train_error = chunk_error(made.policy, spec, dataset.train)
+    validation = chunk_error(made.policy, spec, dataset.validation)
+    made.training |= {
+        "architecture": recipe.architecture,
+        "lr": recipe.lr,
+        "augment": recipe.augment,
+        "episodes": dataset.episodes,
+        "validation_episodes": dataset.held_out,
+        "validation_samples": len(dataset.validation),
+        "parameters": sum(parameter.numel() for parameter in made.policy.parameters()),
+        "loss": train_error and train_error.normalised,
+        "error_rad": train_error and train_error.by_unit.get("rad"),
+        "validation_loss": validation and validation.normalised,
+        "validation_error_rad": validation and validation.by_unit.get("rad"),
+    }
+    return made
+
+
 def _clone(
     facts: TaskFacts, demonstrations: TensorDict, recipe: Recipe, seed: int, quiet: bool, *further: Transform
 ) -> Checkpoint:
     spec = make_spec(facts, demonstrations[STATE], demonstrations[ACTION])
+    return _train(spec, chunked(demonstrations, spec.chunk_length), recipe, seed, quiet, *further)
+
+
+def _train(
+    spec: PolicySpec, samples: TensorDict, recipe: Recipe, seed: int, quiet: bool, *further: Transform
+) -> Checkpoint:
     policy_kwargs = {"hidden_dim": recipe.hidden_dim}
-    policy = build_policy(spec, seed=seed, **policy_kwargs)
-    samples = chunked(demonstrations, spec.chunk_length)
+    policy = build_policy(spec, recipe.architecture, seed=seed, **policy_kwargs)
     buffer = sample_buffer(samples, Scaling.from_spec(spec), recipe.batch_size, *further)
-    losses = train(policy, buffer, steps=recipe.steps, lr=recipe.lr, seed=seed, quiet=quiet)
+    on_step: Callable[[float], None] = (lambda loss: None) if quiet else Progress(recipe.steps, sys.stderr)
+    losses = train(
+        policy,
+        buffer,
+        steps=recipe.steps,
+        lr=recipe.lr,
+        warm_up=min(recipe.warm_up, recipe.steps // 10),
+        weight_decay=recipe.weight_decay,
+        clip=recipe.clip,
+        seed=seed,
+        on_step=on_step,
+    )
     facts_of_training = {
         "method": "bc",
         "seed": seed,
         "steps": recipe.steps,
         "batch_size": recipe.batch_size,
-        "samples": demonstrations.numel(),
+        "samples": len(samples),
         "loss": sum(losses[-20:]) / max(len(losses[-20:]), 1),
     }
-    return Checkpoint(spec, policy, policy_kwargs, facts_of_training)
+    return Checkpoint(spec, policy, policy_kwargs, facts_of_training, architecture=recipe.architecture)
