@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vla_runtime.cli.common import command, parser
 from vla_runtime.cli.train_bc import add_bc, bc
 from vla_runtime.cli.train_collect import add_collect, collect
+from vla_runtime.cli.train_recipe import add_recipe, recipe
 
 __all__ = ["main"]
 
@@ -16,14 +17,15 @@ _EXAMPLES = """\
   vla-train bc --env toy --out model.pt                                  ToyVLAEnv, a few seconds
   vla-train collect --robot arm --task reach --episodes 300 --out reach  demonstrations of an expert
   vla-train bc --data reach --out reach.pt                               a policy that does what they show
+  vla-train recipe --robot arm --task reach --out build/reach            all of it, with the export and a success rate
 
-`vla-train collect --help` and `vla-train bc --help` say more."""
+`vla-train collect --help` and so on say more."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    body = {"collect": collect, "bc": bc}[args.method]
+    body = {"collect": collect, "bc": bc, "recipe": recipe}[args.method]
     return command("vla-train", lambda: body(args), args.json)
 
 
@@ -32,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     methods = options.add_subparsers(dest="method", required=True, metavar="METHOD")
     add_collect(methods)
     add_bc(methods)
+    add_recipe(methods)
     return options
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -63,6 +64,9 @@ def add_bc(methods: Any) -> None:
 def bc(args: argparse.Namespace) -> int:
     """Carry it out; returns the exit code."""
     _check(args)
+    # Read when torch is loaded. Threads that spin while they wait cost ten times as much as they gain on a core that
+    # anyone else uses too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from vla_runtime.learn.atomic import check_target
         from vla_runtime.learn.threads import computing_with, physical_cores
