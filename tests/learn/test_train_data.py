@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> Path:
 
 def train(data: Path, out: Path, *more: str) -> int:
     given = ["--steps", "6"] if "--epochs" not in more else []
-    return main(["bc", "--data", str(data), "--out", str(out), *given, "--batch-size", "8", *more])
+    return main(["bc", "--data", str(data), "--out", str(out), *given, "--batch-size", "8", "--threads", "1", *more])
 
 
 def test_the_model_loads_and_the_last_line_says_how_it_was_made(
