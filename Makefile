@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Pinned for our own environments: a plain "torch" may bring gigabytes of CUDA.
 TORCH := torch==2.13.0
+DEMO_SEED := 0
 
-.PHONY: env demo test check wheel-check policies bench clean
+.PHONY: env demo spine test check wheel-check policies bench clean
 
 env: $(VENV)/.dev
 
@@ -15,16 +16,27 @@ $(VENV)/.dev: pyproject.toml
 	$(BIN)/python -m pip install -q -e '.[sim,train,dev]'
 	touch $@
 
-DEMO := build/demo
+# The robot half and the simulator alone, as on a robot: no torch.
+ROBOT := .venv-robot
+RBIN := $(ROBOT)/bin
 
-demo: env  ## train, export, run over sockets for 20 s, log, replay; then the simulated arm
-	rm -rf $(DEMO) && mkdir -p $(DEMO)
-	$(BIN)/vla-train bc --env toy --out $(DEMO)/model.pt
-	$(BIN)/vla-export $(DEMO)/model.pt --format both
-	$(BIN)/vla-run --robot toy --policy $(DEMO)/model.onnx --duration 20 --log $(DEMO)/toy
-	$(BIN)/vla-replay "$$(ls $(DEMO)/toy/*.mcap | head -n 1)" --check --env toy --policy $(DEMO)/model.onnx
-	$(BIN)/vla-run --robot robot_configs/arm.yaml --instruction "reach right" --episodes 2 --log $(DEMO)/arm
-	$(BIN)/vla-replay "$$(ls $(DEMO)/arm/*.mcap | head -n 1)" --check
+$(ROBOT)/.sim: pyproject.toml
+	$(PYTHON) -m venv $(ROBOT)
+	$(RBIN)/python -m pip install -q -e '.[sim]'
+	touch $@
+
+demo: $(ROBOT)/.sim  ## the simulated arm does what three instructions say; leaves episodes, report.json and film.gif
+	rm -rf build/demo
+	$(RBIN)/vla-demo --robot arm --seed $(DEMO_SEED) --out build/demo
+
+SPINE := build/spine
+
+spine: env  ## torchrl's toy task: train, export, run over sockets for 20 s, log, replay
+	rm -rf $(SPINE) && mkdir -p $(SPINE)
+	$(BIN)/vla-train bc --env toy --out $(SPINE)/model.pt
+	$(BIN)/vla-export $(SPINE)/model.pt --format both
+	$(BIN)/vla-run --robot toy --policy $(SPINE)/model.onnx --duration 20 --log $(SPINE)/toy
+	$(BIN)/vla-replay "$$(ls $(SPINE)/toy/*.mcap | head -n 1)" --check --env toy --policy $(SPINE)/model.onnx
 
 test: env
 	$(BIN)/python -m pytest
@@ -38,17 +50,23 @@ check: env
 wheel-check: env  ## the built wheel alone, in an empty environment, without torch
 	$(BIN)/python tests/wheel_check.py
 
-policies: env  ## rebuild the shipped policy files
+TASKS := reach push track
+
+recipe-%: env  ## demonstrations, training, export and evaluation of one of the arm's tasks: make recipe-reach
+	rm -rf build/$*
+	$(BIN)/vla-train recipe --robot arm --task $* --out build/$*
+
+policies: env $(addprefix recipe-,$(TASKS))  ## rebuild the shipped policy files
 	mkdir -p build
 	$(BIN)/vla-train bc --env toy --seed 0 --out build/toy.pt
 	$(BIN)/vla-export build/toy.pt --out robot_configs/policies/toy.onnx
-	$(BIN)/vla-train bc --env arm --seed 0 --out build/arm.pt
-	$(BIN)/vla-export build/arm.pt --out robot_configs/policies/arm.onnx
+	for task in $(TASKS); do cp build/$$task/$$task.onnx robot_configs/policies/; done
 
-bench: env  ## start-up time, memory, import time, loop lateness; writes build/bench/*.json
+bench: env  ## start-up, memory, recovery, success over sockets, the arm in real time; writes build/bench/*.json
 	$(BIN)/python benchmarks/startup.py --json
 	$(BIN)/python benchmarks/recovery.py --json
 	$(BIN)/python benchmarks/hosted_success.py --json
+	$(BIN)/python benchmarks/realtime_arm.py --json
 
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf build dist $(VENV) $(ROBOT) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

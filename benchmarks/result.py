@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ def last_line(output: str) -> dict[str, Any]:
     found = json.loads(output.splitlines()[-1])
     assert isinstance(found, dict)
     return found
+
+
+def report(module: str, *arguments: object) -> dict[str, Any]:
+    """Run a command's module with ``--json`` and return what it reports."""
+    command = [sys.executable, "-m", module, *map(str, arguments), "--json"]
+    return last_line(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def leave(name: str, figures: dict[str, Any], as_json: bool) -> None:

@@ -52,14 +52,20 @@ def main() -> None:
     assert (report["exit"], report["episodes"], report["successes"]) == ("done", 3, 3), report
     checked = run(programs / "vla-replay", report["log"], "--check", "--json")
     assert json.loads(checked.stdout.splitlines()[-1])["identical"]
-    run(programs / "vla-run", "--robot", slow("arm"), "--duration", 2, "--no-log")
-    for command in (("vla-host",), ("vla-run",), ("vla-replay",), ("vla-train",), ("vla-export",)):
-        run(programs / command[0], "--help")
+    simulated = run(programs / "vla-run", "--robot", slow("arm"), "--episodes", 1, "--no-log", expect=2)
+    assert "vla-runtime[sim]" in simulated.stderr, simulated.stderr
+    run(programs / "python", "-m", "pip", "install", "-q", f"{wheel}[sim]")
+    run(programs / "vla-run", "--robot", slow("arm"), "--episodes", 1, "--duration", 60, "--no-log")
+    run(programs / "vla-eval", "--robot", "arm", "--task", "reach", "--episodes", 2)
+    for absent in ("torch", "tensordict", "torchrl", "onnx"):
+        run(programs / "python", "-c", f"import {absent}", expect=1)
+    for command in ("host", "run", "replay", "train", "export", "eval", "demo"):
+        run(programs / f"vla-{command}", "--help")
     refused = run(programs / "vla-run", "--robot", "toy", "--episodes", 1, "--no-log", expect=2)
     assert "vla-runtime[train]" in refused.stderr, refused.stderr
     trained = run(programs / "vla-train", "bc", "--env", "toy", "--out", WORK / "model.pt", expect=2)
     assert "vla-runtime[train]" in trained.stderr, trained.stderr
-    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB, runs without torch")
+    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB, runs without torch, and with the simulated arm")
 
 
 if __name__ == "__main__":

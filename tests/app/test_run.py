@@ -78,13 +78,13 @@ def test_the_robot_half_runs_where_torch_cannot_be_imported(tmp_path: Path) -> N
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     log = live.last_line(done.stdout)["log"]
-    again = subprocess.run([*live.REPLAY, log, "--policy", "robot_configs/policies/arm.onnx", "--check", "--json"],
+    again = subprocess.run([*live.REPLAY, log, "--policy", "robot_configs/policies/reach.onnx", "--check", "--json"],
                            capture_output=True, text=True, env=environment, timeout=60,
                            cwd=Path(__file__).parents[2])  # fmt: skip
     assert live.last_line(again.stdout)["identical"], again.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "host", "replay", "train"])
+@pytest.mark.parametrize("command", ["run", "host", "replay", "train", "eval", "demo"])
 def test_help_imports_nothing_heavy(command: str) -> None:
     probe = (
         "import sys\n"

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ class TestOnnxPolicyToy(PolicyContract):
 
 class TestOnnxPolicyArm(PolicyContract):
     def make(self):
-        return OnnxPolicy(POLICIES / "arm.onnx")
+        return OnnxPolicy(POLICIES / "reach.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -155,21 +156,23 @@ class TestTorchScriptPolicy(PolicyContract):
         return TorchScriptPolicy(self.path)
 
 
-def arm(name):
-    config = load_config(name)
-    return ServoArm(plugin_options(ServoArm, config.device.options, "$.device.options"), device_context(config))
+def tracker(**options):
+    config = load_config("tracker")
+    options = config.device.options | options
+    context = replace(device_context(config), extras=() if options["task"] == "pose" else config.extras)
+    return ServoArm(plugin_options(ServoArm, options, "$.device.options"), context)
 
 
 class TestServoArmTrack(DeviceContract):
     def make(self):
-        return arm("tracker")
+        return tracker()
 
 
 class TestServoArmPose(DeviceContract):
-    instruction = "reach left"
+    instruction = "go left"
 
     def make(self):
-        return arm("arm")
+        return tracker(task="pose", poses={"go left": (0.5, 0.1, -0.2, 0.0)})
 
 
 class TestToyVLADevice(DeviceContract):

@@ -217,7 +217,7 @@ def test_a_policy_file_that_changed_under_the_run_is_not_taken_up_by_a_restart(i
     try:
         planner.wait_ready(30)
         first = planner.policy_hash
-        shutil.copy(TOY.with_name("arm.onnx"), policy)
+        shutil.copy(TOY.with_name("reach.onnx"), policy)
         psutil.Process(planner.pid).kill()
         eventually(lambda: "found another policy" in status(planner).failure)
         assert not status(planner).up

@@ -31,12 +31,11 @@ def drive(device, goal, steps=1000):
     return steps
 
 
-@pytest.mark.parametrize("name", ["tracker", "arm"])
-def test_the_same_seed_is_the_same_episode_in_any_process_and_another_is_another(name):
+@pytest.mark.parametrize("task", ["track", "pose"])
+def test_the_same_seed_is_the_same_episode_in_any_process_and_another_is_another(task):
     def episode(seed):
-        device = shipped(name)
-        instruction = next(iter(load_config(name).device.options.get("poses", {"": ()})))
-        device.reset(seed, instruction)
+        device = shipped("tracker") if task == "track" else arm(task="pose", poses=POSES)
+        device.reset(seed, "" if task == "track" else "left")
         seen = []
         for _ in range(20):
             device.step(device.measure()[0] + 0.001)

@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 _EXAMPLES = """\
   vla-run --robot toy --episodes 5
-  vla-run --robot robot_configs/arm.yaml --duration 20 --instruction "reach left"
+  vla-run --robot robot_configs/arm.yaml --duration 20 --instruction "reach the blue block"
   vla-run --robot arm --policy model.onnx --log episodes/ --json"""
 
 

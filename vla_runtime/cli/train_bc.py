@@ -1,4 +1,4 @@
-"""``vla-train bc``: behaviour cloning of logged episodes, of the toy task or of a configured arm's poses."""
+"""``vla-train bc``: behaviour cloning of logged episodes or of the toy task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from vla_runtime.cli.common import help_format, print_json, teller
 from vla_runtime.core.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
-    from vla_runtime.learn.checkpoint import Checkpoint
     from vla_runtime.learn.dataset import Dataset
     from vla_runtime.learn.recipes import Recipe
 
@@ -26,12 +25,10 @@ _EXAMPLES = """\
   vla-train bc --data episodes --out reach.pt      what the experts of the logged episodes did
   vla-train bc --data episodes --steps 8000 --augment --json
   vla-train bc --env toy --out model.pt            ToyVLAEnv, a few seconds
-  vla-train bc --env arm --out arm.pt              the poses named in the arm's robot config
 
 Then: vla-export model.pt. Interrupted, it leaves nothing behind."""
 _ONLY_DATA = ("epochs", "val_fraction", "architecture", "augment")
 _ONLY_ENV = ("episodes",)
-_Evaluate = Callable[["Checkpoint", int], float]
 
 
 def add_bc(methods: Any) -> None:
@@ -39,7 +36,7 @@ def add_bc(methods: Any) -> None:
     options = methods.add_parser("bc", help="behaviour cloning", **help_format("Clone an expert.", _EXAMPLES))
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, metavar="DIR", help="learn from the episodes DIR/*.mcap")
-    source.add_argument("--env", choices=("toy", "arm"), help="learn a built-in task")
+    source.add_argument("--env", choices=("toy",), help="learn torchrl's ToyVLAEnv")
     options.add_argument("--out", type=Path, default=Path("model.pt"), help="the checkpoint to write (model.pt)")
     options.add_argument("--seed", type=int, default=0, help="same seed and threads, same weights (default 0)")
     length = options.add_mutually_exclusive_group()
@@ -176,12 +173,14 @@ def _say_what_is_left_out(dataset: Dataset, say: Callable[[str], None]) -> None:
 
 def _from_env(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from vla_runtime.learn.checkpoint import save_checkpoint
+    from vla_runtime.learn.evaluate import toy_success
+    from vla_runtime.learn.recipes import TOY, train_toy
 
     start = time.perf_counter()
-    checkpoint, evaluate = _toy(args) if args.env == "toy" else _arm(args)
+    checkpoint = train_toy(_recipe(args, TOY), seed=args.seed, quiet=args.quiet)
     seconds = time.perf_counter() - start
     episodes = args.episodes or 200
-    success = evaluate(checkpoint, episodes)
+    success = toy_success(checkpoint.policy, checkpoint.spec, episodes=episodes)
     checkpoint.training |= {"success": success, "episodes": episodes}
     save_checkpoint(checkpoint, args.out)
     line = (
@@ -189,42 +188,3 @@ def _from_env(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         f"{checkpoint.training['steps']} steps in {seconds:.1f} s"
     )
     return {"seconds": seconds, "model": str(args.out), "env": args.env, **checkpoint.training}, [line]
-
-
-def _toy(args: argparse.Namespace) -> tuple[Checkpoint, _Evaluate]:
-    from vla_runtime.learn.evaluate import toy_success
-    from vla_runtime.learn.recipes import TOY, train_toy
-
-    checkpoint = train_toy(_recipe(args, TOY), seed=args.seed, quiet=args.quiet)
-    return checkpoint, lambda made, episodes: toy_success(made.policy, made.spec, episodes=episodes)
-
-
-def _arm(args: argparse.Namespace) -> tuple[Checkpoint, _Evaluate]:
-    from vla_runtime.app.load import load_config
-    from vla_runtime.learn.arm import pose_task
-    from vla_runtime.learn.evaluate import pose_success
-    from vla_runtime.learn.recipes import ARM, train_arm
-
-    config = load_config("arm")
-    options = config.device.options
-    for name in ("poses", "time_constant_s"):
-        if name not in options:
-            raise ConfigError(f"missing, vla-train needs it; given: {', '.join(sorted(options))}", f"$.device.{name}")
-    lag = float(options["time_constant_s"])
-    try:
-        task = pose_task(
-            joints=[joint.name for joint in config.joints],
-            units=[joint.unit for joint in config.joints],
-            limits=[tuple(joint.position) for joint in config.joints],
-            velocity=[joint.velocity for joint in config.joints],
-            cameras={camera.name: (camera.height, camera.width) for camera in config.cameras},
-            poses=options["poses"],
-            step_hz=config.policy.step_hz,
-            time_constant_s=lag,
-        )
-        checkpoint = train_arm(task, _recipe(args, ARM), seed=args.seed, quiet=args.quiet)
-    except ValueError as error:
-        raise ConfigError(str(error), "robot config arm") from error
-    return checkpoint, lambda made, episodes: pose_success(
-        made.policy, made.spec, task, time_constant_s=lag, episodes=episodes
-    )

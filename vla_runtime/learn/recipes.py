@@ -11,7 +11,7 @@ from tensordict import TensorDict
 from torchrl.envs.transforms import Transform
 
 from vla_runtime.core.spec import PolicySpec
-from vla_runtime.learn import poses, toy
+from vla_runtime.learn import toy
 from vla_runtime.learn.augment import Augment
 from vla_runtime.learn.bc import train
 from vla_runtime.learn.checkpoint import Checkpoint
@@ -19,14 +19,12 @@ from vla_runtime.learn.contract import TaskFacts, make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.dataset import Dataset
 from vla_runtime.learn.keys import ACTION, CHUNK, STATE
-from vla_runtime.learn.noise import NoiseImages
 from vla_runtime.learn.policy import build_policy
-from vla_runtime.learn.poses import PoseTask
 from vla_runtime.learn.progress import Progress
 from vla_runtime.learn.scaling import Scaling
 from vla_runtime.learn.validate import chunk_error
 
-__all__ = ["ARM", "LOGS", "TOY", "Recipe", "train_arm", "train_logs", "train_toy"]
+__all__ = ["LOGS", "TOY", "Recipe", "train_logs", "train_toy"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,6 @@ class Recipe:
 
 
 TOY = Recipe(steps=400, batch_size=256, lr=3e-3, hidden_dim=64)
-ARM = Recipe(steps=1500, batch_size=256, lr=2e-3, hidden_dim=64)
 LOGS = Recipe(
     steps=4000,
     batch_size=64,
@@ -61,12 +58,6 @@ LOGS = Recipe(
 def train_toy(recipe: Recipe = TOY, *, seed: int = 0, quiet: bool = True) -> Checkpoint:
     """Clone the oracle of ToyVLAEnv. Same seed and same thread count, same weights."""
     return _clone(toy.facts(), toy.collect(seed=seed), recipe, seed, quiet)
-
-
-def train_arm(task: PoseTask, recipe: Recipe = ARM, *, seed: int = 0, quiet: bool = True) -> Checkpoint:
-    """Clone the expert of a pose task."""
-    images = NoiseImages(task.cameras)
-    return _clone(poses.facts(task), poses.collect(task, seed=seed), recipe, seed, quiet, images)
 
 
 def train_logs(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0, quiet: bool = True) -> Checkpoint:

@@ -3,7 +3,7 @@
     from vla_runtime.testing import DeviceContract
 
     class TestMyArm(DeviceContract):
-        instruction = "reach left"
+        instruction = "reach the red block"
 
         def make(self):
             return MyArm(MyArm.Options(), context)

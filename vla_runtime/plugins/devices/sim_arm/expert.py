@@ -33,7 +33,7 @@ _PUSH_LOW, _PUSH_HIGH = 0.012, 0.085
 _CAGED_BELOW = 0.035  # m above the table
 _CAGE_ALONG, _CAGE_ACROSS = 0.034, 0.022
 _SLACK = 0.04 - HALF_BLOCK  # a caged block may be this far from the middle of the open gripper
-_FUNNEL_FREE, _FUNNEL_SLOPE = 0.008, 4.0
+_FUNNEL_FREE, _FUNNEL_SLOPE = 0.010, 3.0
 
 
 @dataclass(slots=True)
@@ -109,8 +109,9 @@ class _Path:
         elif hand.z < _CAGED_BELOW + 0.015 and away > 0.03:
             self._approach((hand.x, hand.y, _PUSH_HIGH), turn, _SPEED["push"], step)
         else:
-            turned = abs(turn - hand.turn) * 0.03  # a finger's distance from where it should be
-            rise = _FUNNEL_SLOPE * max(0.0, max(away, turned) - _FUNNEL_FREE)
+            # Along the jaws a finger might come down on the block; across them and in the turn there is more room.
+            astray = max(abs(along), 0.5 * across, 0.02 * abs(turn - hand.turn))
+            rise = _FUNNEL_SLOPE * max(0.0, astray - _FUNNEL_FREE)
             height = min(_PUSH_LOW + rise, _PUSH_HIGH)
             self._approach((bx, by, height), turn, _SPEED["push"], step)
 
