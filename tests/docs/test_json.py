@@ -39,7 +39,7 @@ def leaves(value: Any, keys: dict[str, str], path: str = "") -> Iterator[tuple[s
 
     Arrays are opened where the page lists what is in them, as ``key[]``.
     """
-    if isinstance(value, dict) and path not in keys:
+    if isinstance(value, dict) and path not in keys and not listed_whole(path, keys):
         for key, inner in value.items():
             yield from leaves(inner, keys, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and any(key.startswith(f"{path}[]") for key in keys):
@@ -49,9 +49,18 @@ def leaves(value: Any, keys: dict[str, str], path: str = "") -> Iterator[tuple[s
         yield path, value
 
 
+def listed_whole(path: str, keys: dict[str, str]) -> bool:
+    """Whether the page lists ``path``, one of whose parts is a name of the run's, as an object."""
+    return any(kind == "object" and pattern(key).fullmatch(path) for key, kind in keys.items())
+
+
+def pattern(key: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"<\w+>", "[^.]+", re.escape(key)))
+
+
 def compare(command: str, report: dict[str, Any]) -> None:
     keys = documented(command)
-    patterns = {key: re.compile(re.sub(r"<\w+>", "[^.]+", re.escape(key))) for key in keys}
+    patterns = {key: pattern(key) for key in keys}
     seen = set()
     for path, value in leaves(report, keys):
         found = [key for key in keys if key == path] or [key for key in keys if patterns[key].fullmatch(path)]
@@ -107,7 +116,9 @@ def test_vla_run_prints_the_same_keys_when_there_is_no_such_robot(work: Path) ->
     "vla-export nothing.pt",
     "vla-train bc --env toy --out a/b.pt",
     "vla-train collect --robot tracker --task sleep --episodes 1 --out a",
+    "vla-train recipe --robot tracker --task sleep --out a",
     "vla-eval --robot tracker --task sleep",
+    "vla-demo --robot nobody",
 ])  # fmt: skip
 def test_a_refused_command_tells_scripts_why(work: Path, command: str) -> None:
     done = run(f"{command} --json", work, expect=2)
@@ -186,6 +197,22 @@ def test_vla_train_collect_prints_the_documented_keys(work: Path) -> None:
     report = last_line(run("vla-train collect --robot tracker --task track --episodes 3 --out c --json", work).stdout)
     compare("vla-train collect", report)
     assert sorted(path.name for path in (work / "c").iterdir()) == [f"track-00000{seed}.mcap" for seed in range(3)]
+
+
+def test_vla_train_recipe_prints_the_documented_keys(work: Path) -> None:
+    sizes = "--episodes 24 --steps 10 --evaluate 2"
+    report = last_line(run(f"vla-train recipe --robot tracker --task track --out r {sizes} --json", work).stdout)
+    compare("vla-train recipe", report)
+    compare("vla-train collect", report["stages"]["collect"]["report"])
+    compare("vla-export", report["stages"]["export"]["report"])
+
+
+def test_vla_demo_prints_the_documented_keys(work: Path) -> None:
+    report = last_line(run("vla-demo --robot tracker --out d --json", work).stdout)
+    compare("vla-demo", report)
+    (of_run,) = report["runs"].values()
+    assert of_run.pop("identical")
+    compare("vla-run", of_run)
 
 
 def test_the_documented_exit_codes_are_the_programs_own() -> None:

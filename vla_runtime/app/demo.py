@@ -27,7 +27,8 @@ from vla_runtime.plugins.registry import load_plugin
 __all__ = ["DemoOptions", "DemoReport", "demonstrate"]
 
 _VIEW = CameraConfig("view", height=288, width=384, fps=10)
-_HAS_VIEW = "sim_arm"
+_SIMULATED = "sim_arm"
+_PATIENT_MS = 1000.0
 _CLOSING_S = 20.0
 
 
@@ -118,9 +119,14 @@ def _known(config: RobotConfig) -> tuple[str, ...]:
 
 
 def _written(config: RobotConfig, out: Path) -> Path:
-    """The config as a file, with one more camera where the device has one to look on from."""
-    if config.device is not None and config.device.type == _HAS_VIEW:
-        config = msgspec.structs.replace(config, cameras=(*config.cameras, _VIEW))
+    """The config as a file. The simulated arm gets a camera to look on from, and waits out a busy machine."""
+    if config.device is not None and config.device.type == _SIMULATED:
+        config = msgspec.structs.replace(
+            config,
+            cameras=(*config.cameras, _VIEW),
+            control=msgspec.structs.replace(config.control, state_timeout_ms=_PATIENT_MS),
+            device=msgspec.structs.replace(config.device, dead_man_ms=_PATIENT_MS),
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         path = out / f"{config.name}.yaml"

@@ -29,11 +29,12 @@ _GRIP_SPEED = 0.08
 _STRAY_S = 0.25  # how fast joints that strayed from the downward pose return to it
 _OPENING = {"reach": 0.04, "track": 0.04, "push": 0.08}
 
-_PUSH_LOW, _PUSH_HIGH = 0.012, 0.085
-_CAGED_BELOW = 0.035  # m above the table
-_CAGE_ALONG, _CAGE_ACROSS = 0.034, 0.022
+_PUSH_LOW, _PUSH_HIGH = 0.012, 0.085  # m above the table
+_DRAG_BELOW, _DEEPER = 0.028, 0.010
+_CAGE_ALONG, _CAGE_ACROSS = 0.034, 0.024
 _SLACK = 0.04 - HALF_BLOCK  # a caged block may be this far from the middle of the open gripper
-_FUNNEL_FREE, _FUNNEL_SLOPE = 0.010, 3.0
+_FUNNEL_FREE, _FUNNEL_SLOPE, _RISE_FIRST = 0.010, 3.0, 0.02
+_NEAR_MAT, _ON_MAT = 0.05, 0.012
 
 
 @dataclass(slots=True)
@@ -93,32 +94,28 @@ class _Path:
     def _push(self, step: float) -> None:
         """Lower the open gripper over the block, its fingers before and behind it, and drag it onto the mat."""
         hand, (bx, by), (mx, my) = self._hand, self._block, self._mat
-        to_mat = math.dist((bx, by), (mx, my))
-        # The way to the mat, while there is one; a finger leads and a finger follows.
-        ux, uy = ((mx - bx) / to_mat, (my - by) / to_mat) if to_mat > 0.02 else (0.0, -1.0)
-        along = (bx - hand.x) * ux + (by - hand.y) * uy
-        across = abs((bx - hand.x) * uy - (by - hand.y) * ux)
-        turn = _jaws_along(ux, uy, math.atan2(hand.y, hand.x))
-        away = math.dist((hand.x, hand.y), (bx, by))
-        if hand.z < _CAGED_BELOW and abs(along) < _CAGE_ALONG and across < _CAGE_ACROSS:
-            if to_mat > 0.012:
-                self._approach((hand.x + mx - bx, hand.y + my - by, _PUSH_LOW), turn, _DRAG_SPEED, step)
-                self._block = self._carried(bx, by, ux, uy)
-            else:
-                self._approach((hand.x, hand.y, _PUSH_LOW), turn, _DRAG_SPEED, step)
-        elif hand.z < _CAGED_BELOW + 0.015 and away > 0.03:
-            self._approach((hand.x, hand.y, _PUSH_HIGH), turn, _SPEED["push"], step)
-        else:
-            # Along the jaws a finger might come down on the block; across them and in the turn there is more room.
-            astray = max(abs(along), 0.5 * across, 0.02 * abs(turn - hand.turn))
-            rise = _FUNNEL_SLOPE * max(0.0, astray - _FUNNEL_FREE)
-            height = min(_PUSH_LOW + rise, _PUSH_HIGH)
-            self._approach((bx, by, height), turn, _SPEED["push"], step)
-
-    def _carried(self, bx: float, by: float, ux: float, uy: float) -> tuple[float, float]:
-        """The block, once the finger behind it has reached it: it stays that far ahead of the finger."""
-        lag = (bx - self._hand.x) * ux + (by - self._hand.y) * uy + _SLACK
-        return (bx - lag * ux, by - lag * uy) if lag < 0 else (bx, by)
+        to_mat, base = math.dist((bx, by), (mx, my)), math.atan2(hand.y, hand.x)
+        # Close to the mat's middle the way there points anywhere: the hand keeps its turn.
+        turn = _jaws_along(mx - bx, my - by, base) if to_mat > _NEAR_MAT else hand.turn
+        jaws = base - hand.turn + math.pi / 2
+        ax, ay = math.cos(jaws), math.sin(jaws)
+        if ax * (mx - bx) + ay * (my - by) < 0:
+            ax, ay = -ax, -ay
+        along, across = (bx - hand.x) * ax + (by - hand.y) * ay, abs((bx - hand.x) * ay - (by - hand.y) * ax)
+        if hand.z < _DRAG_BELOW and abs(along) < _CAGE_ALONG and across < _CAGE_ACROSS:
+            # The deeper the fingers, the faster: one that begins early would ride on the block.
+            share = min(1.0, (_DRAG_BELOW - hand.z) / _DEEPER) if to_mat > _ON_MAT else 0.0
+            self._approach((hand.x + share * (mx - bx), hand.y + share * (my - by), _PUSH_LOW), turn, _DRAG_SPEED, step)
+            # The finger behind the block takes it along once it has reached it.
+            behind = (bx - hand.x) * ax + (by - hand.y) * ay + _SLACK
+            if behind < 0:
+                self._block = bx - behind * ax, by - behind * ay
+            return
+        # Along the jaws a finger might come down on the block; across them and in the turn there is more room.
+        astray = max(abs(along), 0.5 * across, 0.02 * abs(turn - hand.turn))
+        height = min(_PUSH_LOW + _FUNNEL_SLOPE * max(0.0, astray - _FUNNEL_FREE), _PUSH_HIGH)
+        beside = hand.z < height - _RISE_FIRST
+        self._approach((hand.x if beside else bx, hand.y if beside else by, height), turn, _SPEED["push"], step)
 
     def _approach(self, target: tuple[float, float, float], turn: float, speed: float, step: float) -> None:
         hand = self._hand
