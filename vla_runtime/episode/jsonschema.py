@@ -6,6 +6,7 @@ it has when it is there.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ PAYLOADS: dict[str, tuple[str, type]] = {
 """Topic to (schema name, payload type)."""
 
 
+@cache
 def json_schema(topic: str) -> bytes:
     """The schema of ``topic``'s payload as JSON text."""
     whole = msgspec.json.schema(PAYLOADS[topic][1])
