@@ -25,7 +25,7 @@ def success(task: str, **options: object) -> float:
     return sum(result.success for result in found.results) / EPISODES
 
 
-@pytest.mark.parametrize("task", ["reach", "track"])
+@pytest.mark.parametrize("task", ["reach", "push", "track"])
 def test_the_shipped_policy_does_its_task_from_beginnings_it_has_not_seen(task: str) -> None:
     assert success(task) >= 0.7
 

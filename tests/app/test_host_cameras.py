@@ -467,3 +467,15 @@ def connected(ipc):
         yield client
     finally:
         client.close()
+
+
+def test_every_camera_has_made_a_picture_before_the_motors_are_served(arm, stuck, serve):
+    """The first picture may take long and hold the interpreter, as a GL context does."""
+    order = []
+    arm.read = lambda name: order.append(name) or image(1)
+    step = arm.step
+    arm.step = lambda command: order.append("step") or step(command)
+    served = serve()
+    wait_for(lambda: order.count("step") > 3, "steps")
+    assert {"front", "wrist"} <= set(order[: order.index("step")])
+    assert served.said == []

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from vla_runtime.wire.sockets import Endpoint, open_socket, send
 
 __all__ = ["PublishedCamera"]
 
+_UNSEEN = -1  # the seq of the picture that warms a camera up
 _QUEUE = 16
 """Frames on the way to a subscriber: late ones may come in bunches, and a full queue drops the newest."""
 
@@ -53,12 +54,25 @@ class PublishedCamera:
         self._camera, self._encoding, self._say = camera, encoding, say
         self._rate = Rate(round(1e9 / camera.fps), time.monotonic_ns())
         self._delivery = Delivery(camera, 0)
+        self._warm = Event()
         self._next: SimpleQueue[_Picture | None] = SimpleQueue()  # never holds more than one; None is the end
         # Bound here, so that a refusal reaches the caller; from now on it is the thread's, which also closes it.
         self._socket = open_socket(zmq.Context.instance(), zmq.PUB, bind=endpoint, queue=_QUEUE)
         # A daemon: a picture that never comes must not keep the process alive.
         self._thread = Thread(target=self._publish, name=f"camera {camera.name}", daemon=True)
         self._thread.start()
+
+    def warm_up(self, device: Device) -> None:
+        """Let the thread read one picture that nobody sees: the first may take long, and hold the interpreter."""
+        now_ns = time.monotonic_ns()
+        with suppress(Exception):  # its first real picture will say why
+            self._next.put(_Picture(_UNSEEN, now_ns, now_ns, device.capture(self._camera.name)))
+            return
+        self._warm.set()
+
+    def wait_warm(self, timeout_s: float) -> bool:
+        """Wait for that picture; False if it did not come."""
+        return self._warm.wait(timeout_s)
 
     def begin(self, seed: int) -> None:
         """From now on frames share the fates of ``seed``."""
@@ -112,6 +126,11 @@ class PublishedCamera:
                     continue
                 if picture is None:
                     return
+                if picture.seq == _UNSEEN:
+                    with suppress(Exception):
+                        picture.pixels()
+                    self._warm.set()
+                    continue
                 message = self._message(picture)
                 if message is not None:
                     heapq.heappush(underway, (picture.arrival_ns, picture.seq, message))

@@ -14,6 +14,7 @@ from vla_runtime.core.protocols import Device
 
 __all__ = ["HostCameras"]
 
+_WARM_UP_S = 2.0
 _END_S = 1.0
 
 
@@ -40,6 +41,15 @@ class HostCameras:
     def reports(self) -> dict[str, CameraReport]:
         """What each camera counts, by name."""
         return {name: camera.report for name, camera in self._cameras.items()}
+
+    def warm_up(self) -> None:
+        """Have every camera make a picture before anything depends on the time that takes (drawing: a GL context)."""
+        for camera in self._cameras.values():
+            camera.warm_up(self._device)
+        end = time.monotonic() + _WARM_UP_S
+        for name, camera in self._cameras.items():
+            if not camera.wait_warm(max(0.0, end - time.monotonic())):
+                self._say(f"camera {name} has made no picture yet")
 
     def begin(self, seed: int) -> None:
         """The episode of ``seed`` begins."""

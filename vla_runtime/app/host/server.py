@@ -68,6 +68,7 @@ class RobotHost:
             self._serve(over)
 
     def _serve(self, over: Callable[[], bool]) -> None:
+        self._cameras.warm_up()
         rate = Rate(self._device.period_ns, time.monotonic_ns())
         try:
             while not over():
