@@ -91,11 +91,9 @@ def train_logs(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0, quiet:
     return made
 
 
-def _clone(
-    facts: TaskFacts, demonstrations: TensorDict, recipe: Recipe, seed: int, quiet: bool, *further: Transform
-) -> Checkpoint:
+def _clone(facts: TaskFacts, demonstrations: TensorDict, recipe: Recipe, seed: int, quiet: bool) -> Checkpoint:
     spec = make_spec(facts, demonstrations[STATE], demonstrations[ACTION])
-    return _train(spec, chunked(demonstrations, spec.chunk_length), recipe, seed, quiet, *further)
+    return _train(spec, chunked(demonstrations, spec.chunk_length), recipe, seed, quiet)
 
 
 def _train(
