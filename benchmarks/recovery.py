@@ -14,14 +14,17 @@ from pathlib import Path
 import psutil
 from result import last_line, leave, options
 
-RUN = [sys.executable, "-m", "vla_runtime.cli.run"]
+TRACK = Path(__file__).resolve().parents[1] / "robot_configs" / "policies" / "track.onnx"
+# An episode of this task lasts 7 s: nothing is killed between two of them.
+RUN = [sys.executable, "-m", "vla_runtime.cli.run", "--robot", "arm", "--policy", str(TRACK),
+       "--instruction", "follow the red block"]  # fmt: skip
 HOST = [sys.executable, "-m", "vla_runtime.cli.host"]
 REPLAY = [sys.executable, "-m", "vla_runtime.cli.replay"]
 MOVING_S = 2.5
 
 
-def held_after_planner_kill_ms(robot: str) -> float:
-    command = [*RUN, "--robot", robot, "--duration", "6", "--no-log", "--json"]
+def held_after_planner_kill_ms() -> float:
+    command = [*RUN, "--duration", "6", "--no-log", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         time.sleep(MOVING_S)
         planner = next(
@@ -36,13 +39,13 @@ def held_after_planner_kill_ms(robot: str) -> float:
     return float(report["mode_ns"]["holding"]) / 1e6
 
 
-def age_at_stop_ms(robot: str) -> float:
+def age_at_stop_ms() -> float:
     """Kill a run; the host must have stopped the robot once, and the log must re-execute."""
     with tempfile.TemporaryDirectory() as folder:
         ipc, logs = Path(folder, "ipc"), Path(folder, "log")
-        host = subprocess.Popen([*HOST, "--robot", robot, "--ipc", str(ipc), "--json"], stdout=subprocess.PIPE,
+        host = subprocess.Popen([*HOST, "--robot", "arm", "--ipc", str(ipc), "--json"], stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL, text=True)  # fmt: skip
-        run = subprocess.Popen([*RUN, "--robot", robot, "--ipc", str(ipc), "--log", str(logs)],
+        run = subprocess.Popen([*RUN, "--ipc", str(ipc), "--log", str(logs)],
                                stdout=subprocess.DEVNULL)  # fmt: skip
         time.sleep(MOVING_S)
         run.send_signal(signal.SIGKILL)
@@ -57,15 +60,13 @@ def age_at_stop_ms(robot: str) -> float:
 
 
 def main() -> None:
-    parser = options(__doc__, runs=5)
-    parser.add_argument("--robot", default="arm")
-    arguments = parser.parse_args()
-    held = [held_after_planner_kill_ms(arguments.robot) for _ in range(arguments.runs)]
-    ages = [age_at_stop_ms(arguments.robot) for _ in range(arguments.runs)]
+    arguments = options(__doc__, runs=5).parse_args()
+    held = [held_after_planner_kill_ms() for _ in range(arguments.runs)]
+    ages = [age_at_stop_ms() for _ in range(arguments.runs)]
     leave(
         "recovery",
         {
-            "robot": arguments.robot,
+            "robot": "arm",
             "runs": arguments.runs,
             "held_after_planner_kill_ms": {"median": round(statistics.median(held), 1), "max": round(max(held), 1)},
             "command_age_at_stop_ms": {"median": round(statistics.median(ages), 2), "max": round(max(ages), 2)},
