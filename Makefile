@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DEMO_SEED := 1000007
 
-.PHONY: env demo spine test check wheel-check policies bench clean
+.PHONY: env demo spine test check wheel-check policies bench bench-loop clean
 
 env: $(VENV)/.dev
 
@@ -67,6 +67,9 @@ bench: env  ## start-up, memory, recovery, success over sockets, the arm in real
 	$(BIN)/python benchmarks/recovery.py --json
 	$(BIN)/python benchmarks/hosted_success.py --json
 	$(BIN)/python benchmarks/realtime_arm.py --json
+
+bench-loop: env  ## the control loop against a bare C loop, 4 minutes; as root under SCHED_FIFO
+	$(BIN)/python -m benchmarks.loop --json
 
 clean:
 	rm -rf build dist $(VENV) $(ROBOT) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

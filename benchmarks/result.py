@@ -36,11 +36,11 @@ def report(module: str, *arguments: object) -> dict[str, Any]:
     return last_line(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def leave(name: str, figures: dict[str, Any], as_json: bool) -> None:
-    """Write ``figures`` to ``build/bench/<name>.json`` and print them; for scripts as the last line of stdout."""
+def leave(name: str, figures: dict[str, Any], as_json: bool, directory: Path = DIRECTORY) -> None:
+    """Write ``figures`` to ``<name>.json`` in ``directory`` and print them; for scripts as the last line of stdout."""
     figures = {"benchmark": name, "cores": os.cpu_count(), "python": platform.python_version(), **figures}
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    (DIRECTORY / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
     people = sys.stderr if as_json else sys.stdout
     for key, value in figures.items():
         print(f"{key:<28} {value}", file=people)
