@@ -65,3 +65,29 @@ def test_no_quantile_is_above_the_largest_value() -> None:
     for value in (129, 1_000_003, 20_000_001):
         histogram = filled([value] * 3)
         assert histogram.quantile(1.0) <= value
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(values, max_size=80), st.lists(st.integers(0, 2 * LARGEST), min_size=1, max_size=6))
+def test_a_cumulative_count_is_right_for_a_bound_moved_by_one_percent(numbers: list[int], bounds: list[int]) -> None:
+    for bound, found in zip(bounds, filled(numbers).cumulative(bounds), strict=True):
+        least, most = (sum(number <= bound * factor for number in numbers) for factor in (0.99, 1.01))
+        assert least <= found <= most
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(values, max_size=80))
+def test_the_total_is_within_one_percent(numbers: list[int]) -> None:
+    assert abs(filled(numbers).total() - sum(numbers)) <= 0.01 * sum(numbers)
+
+
+def test_a_cleared_histogram_is_an_empty_one() -> None:
+    histogram = filled([1, 2, 10**9])
+    histogram.clear()
+    assert facts(histogram) == facts(Histogram())
+    histogram.add(7)
+    assert facts(histogram) == facts(filled([7]))
+
+
+def test_a_count_is_that_of_the_values_even_for_those_out_of_range() -> None:
+    assert filled([-1, -(1 << 60), 0, 5, 1 << 60, LARGEST, LARGEST + 1]).count == 7

@@ -38,11 +38,13 @@ def same_bits(left, right):
     return bool((nan == np.isnan(right)).all()) and left[~nan].tobytes() == right[~nan].tobytes()
 
 
-@given(vectors, st.none() | vectors, vectors, st.integers(-(2**63), 2**63 - 1))
-def test_a_state_reads_back_to_the_same_bits(position, velocity, extras, stamp):
-    given_state = RobotState(position, velocity, stamp, 7, extras)
+@given(vectors, st.none() | vectors, vectors, st.integers(-(2**63), 2**63 - 1),
+       st.none() | st.integers(0, 2**64 - 1))  # fmt: skip
+def test_a_state_reads_back_to_the_same_bits(position, velocity, extras, stamp, age):
+    given_state = RobotState(position, velocity, stamp, 7, extras, command_age_ns=age)
     index, found = decode_state(encode_state(5, given_state))
     assert (index, found.stamp_ns, found.seq, found.task) == (5, stamp, 7, None)
+    assert found.command_age_ns == age
     assert same_bits(found.position, position)
     assert same_bits(found.extras, extras)
     assert (found.velocity is None) if velocity is None else same_bits(found.velocity, velocity)
@@ -50,12 +52,12 @@ def test_a_state_reads_back_to_the_same_bits(position, velocity, extras, stamp):
 
 @given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0), elements=st.floats(width=32)))
 def test_a_chunk_of_any_shape_reads_back_to_the_same_bits(actions):
-    given_chunk = ActionChunk(actions, 1, 2, 3, 4, "hash", {"top": 9})
+    given_chunk = ActionChunk(actions, 1, 2, 3, 4, "hash", {"top": 9}, 12)
     index, found, refusal = decode_chunk(encode_chunk(6, given_chunk, "shape"))
     assert (index, refusal) == (6, "shape")
     assert same_bits(found.actions, actions)
     assert (found.t0_ns, found.dt_ns, found.seq, found.request_seq) == (1, 2, 3, 4)
-    assert (found.policy_hash, found.frames) == ("hash", {"top": 9})
+    assert (found.policy_hash, found.frames, found.sent_ns) == ("hash", {"top": 9}, 12)
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f8", "<i4", "<u8"])

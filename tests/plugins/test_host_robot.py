@@ -159,6 +159,36 @@ def test_connect_reset_read_write_and_report(host, client):
     assert report["dead_man_ms"] == []
 
 
+def age_of_a_command_sent_at(client, sent_ns, episodes=30):
+    """The age that the host gives to a command stamped ``sent_ns()``; begins anew when the dead man comes first."""
+    for episode in range(episodes):
+        client.reset(episode, 5, PUSH)
+        assert next_state(client).command_age_ns is None
+        client.write(HOME, sent_ns())
+        try:
+            while (age_ns := next_state(client).command_age_ns) is None:
+                continue
+        except DeviceLost:
+            continue
+        return age_ns
+    raise AssertionError("no command was stepped under")
+
+
+def test_the_host_says_how_old_the_command_was_that_it_stepped_under(host, client):
+    early_ns = 5_000_000
+    age_ns = age_of_a_command_sent_at(client, lambda: time.monotonic_ns() - early_ns)
+    assert early_ns <= age_ns < 10_000_000_000
+    client.close()
+    _, report, _ = host.end()
+    for name in ("command_age_us", "command_age_at_use_us"):
+        assert early_ns / 1e3 * 0.99 <= report[name]["p50"] <= report[name]["max"]
+    assert report["command_age_at_use_us"]["max"] >= age_ns / 1e3
+
+
+def test_a_command_of_the_future_has_no_age(client):
+    assert age_of_a_command_sent_at(client, lambda: 2**63) == 0
+
+
 def test_the_same_seed_is_the_same_episode(client):
     targets = []
     for episode, seed in enumerate((5, 6, 5)):

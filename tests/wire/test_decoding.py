@@ -37,7 +37,7 @@ FROM_PLANNER = [
     plan.Failed("why"),
     plan.Alive(5, 6),
     plan.NoPlan(7, "why"),
-    plan.Chunk(1, 2, 3, 4, "hash", 2, 3, bytes(24), {"front": 5}),
+    plan.Chunk(1, 2, 3, 4, "hash", 2, 3, bytes(24), {"front": 5}, 6),
 ]
 ASK = plan.request_message(PlanRequest(1, 2, STATE, "reach left", 3))
 
@@ -90,11 +90,11 @@ def test_a_request_arrives_to_the_bit(velocity):
 
 def test_a_chunk_arrives_to_the_bit():
     actions = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    chunk = ActionChunk(actions, 1, 2, 3, 4, "hash", {"front": 5})
+    chunk = ActionChunk(actions, 1, 2, 3, 4, "hash", {"front": 5}, 6)
     came = plan.chunk_from(plan.decode_from_planner(plan.chunk_message(chunk)))
     assert np.array_equal(came.actions, actions)
     assert (came.t0_ns, came.dt_ns, came.seq, came.request_seq, came.policy_hash) == (1, 2, 3, 4, "hash")
-    assert came.frames == {"front": 5}
+    assert (came.frames, came.sent_ns) == ({"front": 5}, 6)
 
 
 def test_a_raw_frame_arrives_to_the_bit_and_a_jpeg_nearly_so():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from vla_runtime.app.quantiles import quantiles
 from vla_runtime.control.cause import Cause
-from vla_runtime.control.histogram import Histogram
 from vla_runtime.control.metrics import LoopMetrics
 
 __all__ = ["RunReport"]
@@ -31,19 +31,23 @@ class RunReport:
 
     def as_json(self) -> dict[str, Any]:
         """The documented keys (docs/json.md)."""
-        metrics = self.metrics
+        metrics, durations = self.metrics, self.metrics.durations
         return {
             "exit": self.cause.kind,
             "cause": self.cause.text,
             "ticks": metrics.ticks,
             "overruns": metrics.overruns,
-            "lateness_us": _quantiles(metrics.late, 1e3, ("p50", "p99", "p999", "max")),
-            "tick_us": _quantiles(metrics.compute, 1e3, ("p50", "p99", "p999", "max")),
-            "capture_to_chunk_ms": _quantiles(metrics.capture_to_chunk, 1e6, ("p50", "p99")),
+            "lateness_us": quantiles(durations.lateness, 1e3),
+            "tick_us": quantiles(durations.tick, 1e3),
+            "capture_to_chunk_ms": quantiles(durations.capture_to_chunk, 1e6),
+            "chunk_to_use_ms": quantiles(durations.chunk_to_use, 1e6),
+            "command_age_ms": quantiles(durations.command_age, 1e6),
+            "state_age_ms": quantiles(durations.state_age, 1e6),
+            "plan_age_ms": quantiles(durations.plan_age, 1e6),
             "chunks": {"used": metrics.chunks_used, "refused": metrics.chunks_refused.total()},
             "refusals": dict(metrics.chunks_refused),
             "starved_ticks": metrics.starved_ticks,
-            "interventions": metrics.interventions_by_rule(),
+            "interventions": metrics.interventions_by_joint(),
             "mode_ns": dict(metrics.mode_ns),
             "planner_restarts": self.planner_restarts,
             "episodes": self.episodes,
@@ -61,15 +65,18 @@ class RunReport:
     def as_text(self) -> str:
         """The same for people."""
         report = self.as_json()
-        late, compute, chunk = report["lateness_us"], report["tick_us"], report["capture_to_chunk_ms"]
         share = metrics_share(self.metrics.mode_ns)
         rows = [
             ("ended", f"{self.cause.kind}: {self.cause.text}"),
             ("episodes", f"{self.episodes}, {self.successes} successful"),
             ("ticks", f"{self.metrics.ticks}, {self.metrics.overruns} overruns, {self.metrics.starved_ticks} starved"),
-            ("lateness", f"p50 {_us(late['p50'])}, p99 {_us(late['p99'])}, p99.9 {_us(late['p999'])}"),
-            ("tick", f"p50 {_us(compute['p50'])}, p99 {_us(compute['p99'])}, p99.9 {_us(compute['p999'])}"),
-            ("capture→chunk", f"p50 {_ms(chunk['p50'])}, p99 {_ms(chunk['p99'])}"),
+            ("lateness", _spread(report["lateness_us"], "µs")),
+            ("tick", _spread(report["tick_us"], "µs")),
+            ("capture→chunk", _spread(report["capture_to_chunk_ms"], "ms")),
+            ("chunk→use", _spread(report["chunk_to_use_ms"], "ms")),
+            ("command age", _spread(report["command_age_ms"], "ms")),
+            ("state age", _spread(report["state_age_ms"], "ms")),
+            ("plan age", _spread(report["plan_age_ms"], "ms")),
             ("chunks", f"{self.metrics.chunks_used} used, {_counts(self.metrics.chunks_refused)} refused"),
             ("interventions", _joints(self.metrics)),
             ("modes", share),
@@ -91,20 +98,11 @@ def metrics_share(mode_ns: dict[str, int]) -> str:
     return ", ".join(f"{mode} {ns / 1e9:.2f} s" for mode, ns in mode_ns.items() if ns) or "none"
 
 
-def _quantiles(histogram: Histogram, unit: float, names: tuple[str, ...]) -> dict[str, float | None]:
-    at = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
-    values = {name: histogram.quantile(at[name]) if name in at else histogram.largest for name in names}
-    return {
-        name: None if value is None or not histogram.count else round(value / unit, 3) for name, value in values.items()
-    }
-
-
-def _us(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} µs"
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} ms"
+def _spread(found: dict[str, float | None], unit: str) -> str:
+    shown = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
+    digits = 0 if unit == "µs" else 1
+    values = {shown[name]: value for name, value in found.items() if value is not None}
+    return ", ".join(f"{name} {value:.{digits}f} {unit}" for name, value in values.items()) or "-"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -61,6 +61,7 @@ class ControlLoop:
             return Stop("fault", str(lost))
         if states:
             self.state = states[-1]
+            self.metrics.states(states)
             self.parts.recorder.states(self.metrics.ticks, states)
         return self.parts.stop()
 
@@ -81,7 +82,7 @@ class ControlLoop:
         for chunk in self.parts.planner.poll(now):
             refusal = self.parts.scheduler.accept(chunk, now)
             if not refusal:
-                self.metrics.capture_to_chunk.add(now - chunk.t0_ns)
+                self.metrics.accepted(chunk, now)
             self.parts.recorder.chunk(self.metrics.ticks, chunk, refusal)
 
     def _decide(self, now: int, wanted: F64 | None, stop: Stop | None, planner: PlannerStatus) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from vla_runtime.control.cause import Cause, Stop
-from vla_runtime.control.mode import COMMANDING, FINAL, Event, Mode, next_mode
+from vla_runtime.control.mode import COMMANDING, FINAL, FOLLOWING, Event, Mode, next_mode
 from vla_runtime.core.protocols import StopCategory
 
 __all__ = ["ModeMachine"]
@@ -35,7 +35,7 @@ class ModeMachine:
     @property
     def follows(self) -> bool:
         """Commands follow the plan in this mode."""
-        return self.mode in (Mode.ALIGNING, Mode.RUNNING)
+        return self.mode in FOLLOWING
 
     @property
     def over(self) -> bool:

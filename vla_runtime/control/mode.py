@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["COMMANDING", "FINAL", "Event", "Mode", "next_mode"]
+__all__ = ["COMMANDING", "FINAL", "FOLLOWING", "Event", "Mode", "next_mode"]
 
 
 class Mode(str, Enum):
@@ -48,6 +48,9 @@ class Event(str, Enum):
 
 COMMANDING = frozenset({Mode.ALIGNING, Mode.RUNNING, Mode.HOLDING, Mode.STOPPING})
 """Modes in which commands are sent."""
+
+FOLLOWING = frozenset({Mode.ALIGNING, Mode.RUNNING})
+"""Modes in which commands follow the plan."""
 
 FINAL = frozenset({Mode.STOPPED, Mode.FAULTED})
 """Modes that end a run."""

@@ -61,6 +61,8 @@ class RobotState:
 
     ``position`` f64[D] in the action's joint order, ``velocity`` f64[D] or None, ``extras`` f64[E] in the
     order of the robot config's ``extras`` (a force, a target: whatever else the policy's state may name).
+    ``command_age_ns``: how old the command was under which the device stepped to this state; None where there was
+    none, or a robot does not say.
     """
 
     position: F64
@@ -69,6 +71,7 @@ class RobotState:
     seq: int
     extras: F64 = field(default_factory=lambda: np.zeros(0))
     task: TaskStatus | None = None
+    command_age_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +103,7 @@ class ActionChunk:
     """A policy's answer: ``actions`` f32[H, A] in physical units; row i is meant for ``t0_ns + i * dt_ns``.
 
     ``frames`` names the camera frames that were looked at, as {camera: seq}, so that a log can re-infer it.
+    ``sent_ns``: when the planner handed it over, 0 for unknown.
     """
 
     actions: F32
@@ -109,6 +113,7 @@ class ActionChunk:
     request_seq: int
     policy_hash: str
     frames: Mapping[str, int] = field(default_factory=dict)
+    sent_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

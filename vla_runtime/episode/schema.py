@@ -57,7 +57,7 @@ class ModeChange(msgspec.Struct, frozen=True):
 
 
 class StateFields(msgspec.Struct, frozen=True):
-    """A RobotState with lists for arrays."""
+    """A RobotState with lists for arrays, without the age of the command, which is no measurement of the robot's."""
 
     seq: int
     stamp_ns: int
@@ -71,6 +71,7 @@ class StatePayload(StateFields, frozen=True, kw_only=True):
     """``/state``."""
 
     tick: int
+    command_age_ns: int | None = None
 
 
 class RequestPayload(msgspec.Struct, frozen=True):
@@ -98,6 +99,7 @@ class ChunkPayload(msgspec.Struct, frozen=True):
     shape: list[int]
     dtype: str
     actions: list[float | int]
+    sent_ns: int = 0
 
 
 def _scalar(value: Any) -> Any:
@@ -160,7 +162,7 @@ def _lists(state: RobotState) -> tuple[int, int, list[Any], list[Any] | None, li
     return state.seq, state.stamp_ns, _list(state.position), velocity, _list(state.extras), state.task
 
 
-def _state(fields: StateFields) -> RobotState:
+def _state(fields: StateFields, command_age_ns: int | None = None) -> RobotState:
     return RobotState(
         position=np.array(fields.position, dtype=np.float64),
         velocity=None if fields.velocity is None else np.array(fields.velocity, dtype=np.float64),
@@ -168,18 +170,19 @@ def _state(fields: StateFields) -> RobotState:
         seq=fields.seq,
         extras=np.array(fields.extras, dtype=np.float64),
         task=fields.task,
+        command_age_ns=command_age_ns,
     )
 
 
 def encode_state(tick: int, state: RobotState) -> bytes:
     """One state, seen in pass ``tick``, as JSON."""
-    return _encode(StatePayload(*_lists(state), tick=tick))
+    return _encode(StatePayload(*_lists(state), tick=tick, command_age_ns=state.command_age_ns))
 
 
 def decode_state(data: bytes) -> tuple[int, RobotState]:
     """Inverse of ``encode_state``; raises msgspec.MsgspecError."""
     payload = _decode_state(data)
-    return payload.tick, _state(payload)
+    return payload.tick, _state(payload, payload.command_age_ns)
 
 
 def encode_request(tick: int, request: PlanRequest) -> bytes:
@@ -205,7 +208,7 @@ def encode_chunk(tick: int, chunk: ActionChunk, refusal: str) -> bytes:
     return _encode(
         ChunkPayload(
             tick, refusal, chunk.seq, chunk.request_seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash,
-            dict(chunk.frames), list(actions.shape), actions.dtype.str, _list(actions.ravel()),
+            dict(chunk.frames), list(actions.shape), actions.dtype.str, _list(actions.ravel()), chunk.sent_ns,
         )
     )  # fmt: skip
 
@@ -217,6 +220,13 @@ def decode_chunk(data: bytes) -> tuple[int, ActionChunk, str]:
         raise ValueError(f"chunk of dtype {payload.dtype!r}; valid: {', '.join(sorted(_EXACT_DTYPES))}")
     actions: Any = np.array(payload.actions, dtype=payload.dtype).reshape(payload.shape)
     chunk = ActionChunk(
-        actions, payload.t0_ns, payload.dt_ns, payload.seq, payload.request_seq, payload.policy_hash, payload.frames
+        actions,
+        payload.t0_ns,
+        payload.dt_ns,
+        payload.seq,
+        payload.request_seq,
+        payload.policy_hash,
+        payload.frames,
+        payload.sent_ns,
     )
     return payload.tick, chunk, payload.refusal

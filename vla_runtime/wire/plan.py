@@ -61,7 +61,7 @@ class NoPlan(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """An action chunk: ``values`` is f32[rows, columns], C order, little endian."""
+    """An action chunk, sent at ``sent_ns``: ``values`` is f32[rows, columns], C order, little endian."""
 
     request_seq: int
     seq: int
@@ -72,6 +72,7 @@ class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
     columns: int
     values: bytes
     frames: dict[str, int]
+    sent_ns: int = 0
 
 
 FromPlanner = Ready | Failed | Alive | NoPlan | Chunk
@@ -121,7 +122,7 @@ def chunk_message(chunk: ActionChunk) -> bytes:
     return encode(
         Chunk(
             chunk.request_seq, chunk.seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash, rows, columns, values,
-            dict(chunk.frames),
+            dict(chunk.frames), chunk.sent_ns,
         )
     )  # fmt: skip
 
@@ -129,5 +130,12 @@ def chunk_message(chunk: ActionChunk) -> bytes:
 def chunk_from(message: Chunk) -> ActionChunk:
     actions = np.frombuffer(message.values, dtype="<f4").reshape(message.rows, message.columns)
     return ActionChunk(
-        actions, message.t0_ns, message.dt_ns, message.seq, message.request_seq, message.policy_hash, message.frames
+        actions,
+        message.t0_ns,
+        message.dt_ns,
+        message.seq,
+        message.request_seq,
+        message.policy_hash,
+        message.frames,
+        message.sent_ns,
     )

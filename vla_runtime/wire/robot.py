@@ -91,7 +91,10 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
 
 
 class State(_Message, frozen=True, tag=True, array_like=True):
-    """A measurement. ``stopped`` is why the host no longer takes commands in this episode, "" while it does."""
+    """A measurement. ``stopped`` is why the host no longer takes commands in this episode, "" while it does.
+
+    ``command_age_ns``: how old the command was at the step before this measurement, None if there was none.
+    """
 
     episode: int
     seq: int
@@ -101,6 +104,7 @@ class State(_Message, frozen=True, tag=True, array_like=True):
     extras: tuple[float, ...]
     task: Task | None
     stopped: str
+    command_age_ns: int | None = None
 
 
 ToHost = Hello | Command | StopRequest | Reset | Goodbye

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+from vla_runtime.app.quantiles import quantiles
 from vla_runtime.control.histogram import Histogram
 
 __all__ = ["CameraReport", "HostReport"]
@@ -22,7 +23,10 @@ class CameraReport:
 
 @dataclass
 class HostReport:
-    """What a host counted. ``dead_man_ms``: command age at each stop by the dead man."""
+    """What a host counted. ``dead_man_ms``: command age at each stop by the dead man.
+
+    ``command_age``: from sending to being taken; ``command_age_at_use``: at each device step under a command.
+    """
 
     episodes: int = 0
     successes: int = 0
@@ -33,11 +37,11 @@ class HostReport:
     overruns: int = 0
     dead_man_ms: list[float] = field(default_factory=list)
     command_age: Histogram = field(default_factory=Histogram)
+    command_age_at_use: Histogram = field(default_factory=Histogram)
     cameras: dict[str, CameraReport] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Plain values; ages in microseconds."""
-        p50, p99 = self.command_age.quantile(0.5), self.command_age.quantile(0.99)
         return {
             "episodes": self.episodes,
             "successes": self.successes,
@@ -47,6 +51,7 @@ class HostReport:
             "malformed": self.malformed,
             "overruns": self.overruns,
             "dead_man_ms": self.dead_man_ms,
-            "command_age_us": {"p50": p50 and p50 / 1e3, "p99": p99 and p99 / 1e3},
+            "command_age_us": quantiles(self.command_age, 1e3),
+            "command_age_at_use_us": quantiles(self.command_age_at_use, 1e3),
             "cameras": {name: asdict(camera) for name, camera in self.cameras.items()},
         }

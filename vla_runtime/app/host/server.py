@@ -60,6 +60,8 @@ class RobotHost:
         self._stopped = "no episode has begun"
         self._command: F64 | None = None
         self._command_ns = 0
+        self._command_sent_ns = 0
+        self._age_ns: int | None = None
         self._state_seq = 0
 
     def serve(self, over: Callable[[], bool]) -> None:
@@ -73,8 +75,7 @@ class RobotHost:
         try:
             while not over():
                 self._wait_until(rate.deadline_ns)
-                self._device.step(self._command)
-                self.report.steps += self._command is not None
+                self._step()
                 self._count_episode()
                 now_ns = time.monotonic_ns()
                 self._send_state(now_ns)
@@ -86,6 +87,14 @@ class RobotHost:
             if self._client is not None:
                 self._tell(self._client, wire.Refused("the host is shutting down"))
             self.close()
+
+    def _step(self) -> None:
+        self._age_ns = None
+        if self._command is not None:
+            self._age_ns = max(time.monotonic_ns() - self._command_sent_ns, 0)
+            self.report.command_age_at_use.add(self._age_ns)
+            self.report.steps += 1
+        self._device.step(self._command)
 
     def close(self) -> None:
         self._socket.close(200)
@@ -181,7 +190,7 @@ class RobotHost:
             self._tell(self._client, wire.Refused(str(error)))
             return
         self._episode = message.episode
-        self._command = None
+        self._command = self._age_ns = None
         self._stopped = ""
         self._counted = False
         self._send_state(time.monotonic_ns())
@@ -195,7 +204,7 @@ class RobotHost:
         if self._stopped or message.episode != self._episode or not inside:
             self.report.refused_commands += 1
             return
-        self._command, self._command_ns = position, now_ns
+        self._command, self._command_ns, self._command_sent_ns = position, now_ns, message.sent_ns
         self.report.command_age.add(now_ns - message.sent_ns)
 
     def _watch(self, now_ns: int) -> None:
@@ -239,6 +248,7 @@ class RobotHost:
                 extras=tuple(extras.tolist()),
                 task=None if task is None else wire.Task(*task),
                 stopped=self._stopped,
+                command_age_ns=self._age_ns,
             ),
         )
 

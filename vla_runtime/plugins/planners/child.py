@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -96,7 +97,7 @@ class PlannerChild:
             send(self._socket, wire.encode(wire.NoPlan(request.seq, str(error))))
             return
         self._chunks += 1
-        send(self._socket, wire.chunk_message(chunk))
+        send(self._socket, wire.chunk_message(replace(chunk, sent_ns=time.monotonic_ns())))
         self._log_frames(request, observation)
 
     def _log_frames(self, request: PlanRequest, observation: Observation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from vla_runtime.core.errors import VlaError
 from vla_runtime.core.protocols import Policy
@@ -41,7 +42,7 @@ class InlinePlanner:
         self._latency_ns = latency_ns
         self._think = think or self._infer
         self._looked = looked
-        self._due: list[tuple[int, ActionChunk]] = []
+        self._due: list[ActionChunk] = []
         self._chunks = 0
         self._no_plan = ""
 
@@ -54,13 +55,14 @@ class InlinePlanner:
             return
         self._no_plan = ""
         self._chunks += 1
-        self._due.append((request.stamp_ns + self._latency_ns(request.seq), chunk))
+        due_ns = request.stamp_ns + self._latency_ns(request.seq)
+        self._due.append(replace(chunk, sent_ns=due_ns))
         self._looked(observation, request.stamp_ns)
 
     def poll(self, now_ns: int) -> list[ActionChunk]:
-        ready = sorted((due for due in self._due if due[0] <= now_ns), key=lambda due: due[0])
-        self._due = [due for due in self._due if due[0] > now_ns]
-        return [chunk for _, chunk in ready]
+        ready = sorted((chunk for chunk in self._due if chunk.sent_ns <= now_ns), key=lambda chunk: chunk.sent_ns)
+        self._due = [chunk for chunk in self._due if chunk.sent_ns > now_ns]
+        return ready
 
     def status(self, now_ns: int) -> PlannerStatus:
         return PlannerStatus(up=True, failure=self._no_plan)

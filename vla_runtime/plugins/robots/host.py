@@ -188,4 +188,5 @@ def _state(message: wire.State) -> RobotState:
         seq=message.seq,
         extras=np.array(message.extras),
         task=None if task is None else TaskStatus(message.episode, task.step, task.done, task.success),
+        command_age_ns=message.command_age_ns,
     )
