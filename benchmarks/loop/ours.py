@@ -22,7 +22,8 @@ from vla_runtime.app.local_host import LocalHost
 from vla_runtime.control.cause import Stop
 from vla_runtime.control.clock import SystemClock
 from vla_runtime.core.protocols import Recorder
-from vla_runtime.episode.log import EpisodeLog, NullRecorder
+from vla_runtime.episode.log import NullRecorder
+from vla_runtime.episode.passes import PassLog
 from vla_runtime.episode.process import RecorderProcess
 from vla_runtime.plugins.planners.process import ProcessPlanner
 
@@ -112,7 +113,7 @@ class OurLoop:
             return NullRecorder()
         about = {"config": msgspec.json.encode(self._config).decode(), "spec": self._spec.to_json().decode()}
         self._log.open(self._directory / f"{self._episodes}.mcap", about)
-        return EpisodeLog(self._log)
+        return PassLog(self._log)
 
 
 class _Collections:

@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 from vla_runtime.core.types import PlannerStatus, Tick
-from vla_runtime.episode.log import EpisodeLog
+from vla_runtime.episode.passes import PassLog
 from vla_runtime.episode.process import RecorderProcess
 
 recorder = RecorderProcess(Path(sys.argv[1]))
 recorder.open(Path(sys.argv[2]), {"seed": "1"})
-log = EpisodeLog(recorder)
+log = PassLog(recorder)
 print(recorder.pid, flush=True)
 index = 0
 while True:

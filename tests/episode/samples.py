@@ -12,7 +12,10 @@ from vla_runtime.core.types import (
     TaskStatus,
     Tick,
 )
-from vla_runtime.episode.log import EpisodeLog, Sink
+from vla_runtime.core.protocols import Recorder
+from vla_runtime.episode.log import EpisodeLog
+from vla_runtime.episode.passes import PassLog
+from vla_runtime.episode.writer import EpisodeWriter
 from vla_runtime.wire.frames import encode_frame
 
 MS = 1_000_000
@@ -52,9 +55,10 @@ def wire(camera: str, seq: int, encoding: str = "raw", size: tuple[int, int] = (
     return encode_frame(camera, frame(seq, size), 5, encoding)
 
 
-def log_passes(sink: Sink, count: int, first: int = 0, log: EpisodeLog | None = None) -> EpisodeLog:
+def log_passes(sink, count: int, first: int = 0, log: Recorder | None = None) -> Recorder:
     """``count`` passes of a loop: a state each, now and then a request and a chunk, then the tick."""
-    log = EpisodeLog(sink) if log is None else log
+    if log is None:
+        log = EpisodeLog(sink) if isinstance(sink, EpisodeWriter) else PassLog(sink)
     for index in range(first, first + count):
         log.states(index, [state(index)])
         if index % 4 == 0:

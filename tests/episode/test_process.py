@@ -7,19 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import zmq
+from mcap.reader import make_reader
 
 from vla_runtime.core.errors import LogError, Refusal
-from vla_runtime.episode.messages import Open, Put, decode_order, encode
+from vla_runtime.episode.messages import Open, Stop, decode_order, encode
+from vla_runtime.episode.passes import PassLog
 from vla_runtime.episode.process import RecorderProcess
 from vla_runtime.episode.reader import read_episode
+from vla_runtime.episode.writer import EpisodeWriter
 from vla_runtime.wire.tap import FrameTap
 
-from .samples import log_passes, tick, wire
+from .samples import chunk, log_passes, request, state, tick, wire
 
 ABOUT = {"seed": "1"}
 
@@ -43,6 +48,15 @@ def eventually(holds, what, timeout_s=10.0):
     while not holds():
         assert time.monotonic() < end, f"{what} not within {timeout_s} s"
         time.sleep(0.01)
+
+
+def messages(path):
+    """Everything that the file's readers see, in file order."""
+    with open(path, "rb") as file:
+        return [
+            (channel.topic, message.sequence, message.log_time, message.publish_time, message.data)
+            for _, channel, message in make_reader(file).iter_messages(log_time_order=False)
+        ]
 
 
 def push(tap, data):
@@ -92,7 +106,7 @@ def test_one_recorder_serves_many_episodes(recorder, tap, tmp_path):
 def test_records_outside_an_episode_are_counted_as_dropped(recorder, tap, tmp_path):
     recorder.open(tmp_path / "a.mcap", ABOUT)
     recorder.close_episode()
-    recorder.put("/tick", 1, 1, b"{}")
+    PassLog(recorder).tick(tick(0))
     push(tap, wire("top", 1))
     eventually(lambda: recorder.status().dropped == 2, "both drops to be reported")
 
@@ -110,7 +124,7 @@ def test_closing_the_recorder_finishes_the_open_episode(recorder, tmp_path):
     log_passes(recorder, 4)
     recorder.close()
     recorder.close()
-    recorder.put("/tick", 1, 1, b"{}")
+    PassLog(recorder).tick(tick(0))
     episode = read_episode(tmp_path / "a.mcap")
     assert (episode.truncated, len(episode.ticks), episode.ended["closed_by"]) == (False, 4, "stop")
     assert list((tmp_path / "ipc").iterdir()) == []
@@ -229,8 +243,8 @@ def test_bytes_that_are_no_message_are_counted_on_both_sockets(recorder, tap, tm
     for data in bad_frames:
         push(tap, data)
     push(tap, good)
-    order = encode(Put("/tick", 1, 1, b"{}"))
-    bad_orders = [b"", b"\xff" * 50, order[:5], order + b"x", b"\x94\xa3Put\xa1\xff", b"\xc1", os.urandom(100)]
+    order = encode(Open(1, "/a.mcap", {"k": "v"}))
+    bad_orders = [b"", b"\xff" * 50, order[:5], order + b"x", b"\x96\xa4Pass\x01\xa1\xff", b"\xc1", os.urandom(100)]
     context = zmq.Context()
     endpoint = recorder.frame_endpoint.replace("-frames", "-orders")
     with context.socket(zmq.PUSH) as intruder:
@@ -279,13 +293,33 @@ def test_a_stopped_recorder_never_blocks_the_loop(recorder, tap, tmp_path):
         os.kill(recorder.pid, signal.SIGCONT)
 
 
-def test_a_put_that_cannot_be_packed_is_counted(recorder, tmp_path):
+def test_of_a_pass_whatever_can_be_packed_is_logged_and_the_rest_counted(recorder, tmp_path):
     recorder.open(tmp_path / "a.mcap", ABOUT)
-    recorder.put("/tick", 2**70, 0, b"{}")
-    recorder.drop()
-    assert recorder.status().dropped == 2
+    log = PassLog(recorder)
+    log.states(0, [state(0), replace(state(1), position=np.array([None]))])
+    log.request(0, replace(request(0), instruction="\ud800"))
+    log.chunk(0, replace(chunk(0), t0_ns=2**70), "")
+    log.tick(tick(0))
+    log.states(1, [state(2)])
+    log.tick(replace(tick(1), now_ns=2**70))
+    assert recorder.status().dropped == 4
     recorder.close_episode()
-    assert read_episode(tmp_path / "a.mcap").dropped == 2
+    episode = read_episode(tmp_path / "a.mcap")
+    assert episode.dropped == 4
+    assert [entry.index for entry in episode.ticks] == [0]
+    assert [[entry.seq for entry in episode.states_by_tick[index]] for index in (0, 1)] == [[0], [2]]
+
+
+def test_a_file_does_not_depend_on_which_process_wrote_it(recorder, tmp_path):
+    recorder.open(tmp_path / "a.mcap", ABOUT)
+    log_passes(recorder, 40)
+    recorder.close_episode()
+    writer = EpisodeWriter(tmp_path / "b.mcap", ABOUT)
+    log_passes(writer, 40)
+    writer.close()
+    there, here = (messages(tmp_path / name) for name in ("a.mcap", "b.mcap"))
+    assert there == here
+    assert len(there) > 80
 
 
 def test_the_recorder_is_small_and_starts_at_once(tmp_path):
@@ -310,7 +344,7 @@ def test_neither_proxy_nor_tap_imports_the_writers_libraries():
 
 
 def test_orders_survive_the_wire():
-    for order in (Open(1, "/a.mcap", {"k": "v"}), Put("/tick", 1, 2, bytes(range(256)))):
+    for order in (Open(1, "/a.mcap", {"k": "v"}), Stop()):
         assert decode_order(encode(order)) == order
 
 

@@ -27,7 +27,8 @@ from vla_runtime.control.loop import ControlLoop
 from vla_runtime.core.errors import ConfigError, Refusal, VlaError
 from vla_runtime.core.protocols import Recorder, StopCategory
 from vla_runtime.core.spec import PolicySpec
-from vla_runtime.episode.log import EpisodeLog, NullRecorder
+from vla_runtime.episode.log import NullRecorder
+from vla_runtime.episode.passes import PassLog
 from vla_runtime.episode.process import RecorderProcess
 from vla_runtime.plugins.planners.process import ProcessPlanner
 
@@ -228,7 +229,7 @@ class _Run:
         }
         self.recorder.open(path, metadata)
         self.report.logs.append(str(path))
-        return EpisodeLog(self.recorder)
+        return PassLog(self.recorder)
 
     def _close_log(self) -> None:
         if self.recorder is not None:

@@ -17,7 +17,9 @@ import msgspec
 import zmq
 
 from vla_runtime.core.errors import LogError, MalformedMessage
-from vla_runtime.episode.messages import Close, Open, Put, Report, Stop, decode_order, encode
+from vla_runtime.episode.log import EpisodeLog
+from vla_runtime.episode.messages import Close, Open, Report, Stop, decode_order, encode
+from vla_runtime.episode.passes import Pass
 from vla_runtime.episode.writer import EpisodeWriter
 from vla_runtime.wire.frames import FrameMessage, decode_frame
 from vla_runtime.wire.sockets import open_socket, receive_all, send
@@ -40,6 +42,7 @@ class Desk:
     def __init__(self, before_close: Callable[[], None]) -> None:
         self._before_close = before_close
         self._writer: EpisodeWriter | None = None
+        self._log: EpisodeLog | None = None
         self.stopped = False
         self._dropped = 0
         self._malformed = 0
@@ -52,11 +55,8 @@ class Desk:
         except MalformedMessage:
             self._malformed += 1
             return None
-        if isinstance(order, Put):
-            if self._writer is None:
-                self._dropped += 1
-            else:
-                self._writer.put(order.topic, order.log_ns, order.publish_ns, order.payload)
+        if isinstance(order, Pass):
+            self._keep(order)
             return None
         if isinstance(order, Open):
             self.finish("next episode")
@@ -67,6 +67,19 @@ class Desk:
             return msgspec.structs.replace(self._report, token=order.token)
         self.stopped = isinstance(order, Stop)
         return None
+
+    def _keep(self, found: Pass) -> None:
+        """Log a pass in the order in which the loop saw its records."""
+        if self._log is None:
+            self._dropped += len(found.states) + len(found.requests) + len(found.chunks) + (found.tick is not None)
+            return
+        self._log.states(found.index, found.states)
+        for request in found.requests:
+            self._log.request(found.index, request)
+        for chunk, refusal in found.chunks:
+            self._log.chunk(found.index, chunk, refusal)
+        if found.tick is not None:
+            self._log.tick(found.tick)
 
     def frame(self, data: bytes) -> None:
         """Check and keep one camera frame."""
@@ -91,7 +104,7 @@ class Desk:
             return
         self._writer.close(closed_by=why, dropped_before=str(dropped), malformed=str(self._malformed))
         self.report()
-        self._writer = None
+        self._writer = self._log = None
 
     def report(self) -> Report:
         """The counts of the open episode, or of the last one and what came since."""
@@ -109,6 +122,7 @@ class Desk:
         self._dropped = self._malformed = 0
         try:
             self._writer = EpisodeWriter(Path(order.path), order.metadata)
+            self._log = EpisodeLog(self._writer)
         except LogError as error:
             self._report = Report(0, order.path, 0, 0, 0, 0, 0, str(error))
         return msgspec.structs.replace(self.report(), token=order.token)

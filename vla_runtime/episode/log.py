@@ -21,18 +21,18 @@ from vla_runtime.episode.schema import (
     encode_tick,
 )
 
-__all__ = ["EpisodeLog", "NullRecorder", "Sink"]
+__all__ = ["UNENCODABLE", "EpisodeLog", "NullRecorder", "Sink"]
 
 
 class Sink(Protocol):
-    """Where payloads go: an ``EpisodeWriter`` in this process or a ``RecorderProcess``. No call raises."""
+    """Where payloads go: an ``EpisodeWriter``. No call raises."""
 
     def put(self, topic: str, log_ns: int, publish_ns: int, payload: bytes) -> None: ...
     def drop(self) -> None: ...
 
 
-# A record from a faulty plug-in (an object array, a lone surrogate) must not stop the loop.
-_UNENCODABLE = (TypeError, ValueError, AttributeError, NotImplementedError, OverflowError, msgspec.MsgspecError)
+UNENCODABLE = (TypeError, ValueError, AttributeError, NotImplementedError, OverflowError, msgspec.MsgspecError)
+"""A record from a faulty plug-in (an object array, a lone surrogate) must not stop the loop."""
 
 
 class EpisodeLog:
@@ -54,7 +54,7 @@ class EpisodeLog:
     def _state(self, tick: int, state: RobotState) -> None:
         try:
             payload = encode_state(tick, state)
-        except _UNENCODABLE:
+        except UNENCODABLE:
             self._sink.drop()
         else:
             self._sink.put(STATE, max(self._now_ns, state.stamp_ns), state.stamp_ns, payload)
@@ -63,7 +63,7 @@ class EpisodeLog:
         """The request that pass ``tick`` sent."""
         try:
             payload = encode_request(tick, request)
-        except _UNENCODABLE:
+        except UNENCODABLE:
             self._sink.drop()
         else:
             self._sink.put(REQUEST, max(self._now_ns, request.stamp_ns), request.stamp_ns, payload)
@@ -72,7 +72,7 @@ class EpisodeLog:
         """A chunk that arrived in pass ``tick``; ``refusal`` is "" if it was accepted."""
         try:
             payload = encode_chunk(tick, chunk, refusal)
-        except _UNENCODABLE:
+        except UNENCODABLE:
             self._sink.drop()
         else:
             self._sink.put(CHUNK, max(self._now_ns, chunk.t0_ns), chunk.t0_ns, payload)
@@ -83,7 +83,7 @@ class EpisodeLog:
         try:
             payload = encode_tick(tick)
             change = encode_mode(tick) if (tick.mode, tick.cause) != self._mode else None
-        except _UNENCODABLE:
+        except UNENCODABLE:
             self._sink.drop()
             return
         self._sink.put(TICK, tick.now_ns, tick.now_ns, payload)

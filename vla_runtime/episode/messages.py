@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from vla_runtime.episode.passes import Pass, array_from
 from vla_runtime.wire.decode import decoder
 
-__all__ = ["Close", "Open", "Put", "Report", "Stop", "decode_order", "decode_report", "encode"]
+__all__ = ["Close", "Open", "Report", "Stop", "decode_order", "decode_report", "encode"]
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
@@ -19,15 +20,6 @@ class Open(_Message, frozen=True):
     token: int
     path: str
     metadata: dict[str, str]
-
-
-class Put(_Message, frozen=True):
-    """One record of the running episode."""
-
-    topic: str
-    log_ns: int
-    publish_ns: int
-    payload: bytes
 
 
 class Close(_Message, frozen=True):
@@ -55,5 +47,5 @@ class Report(_Message, frozen=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_order = decoder(Open | Put | Close | Stop, "an order to the recorder")
+decode_order = decoder(Open | Pass | Close | Stop, "an order to the recorder", array_from)
 decode_report = decoder(Report, "a recorder's report")

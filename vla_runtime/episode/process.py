@@ -14,7 +14,7 @@ import msgspec
 import zmq
 
 from vla_runtime.core.errors import LogError, MalformedMessage
-from vla_runtime.episode.messages import Close, Open, Put, Report, Stop, decode_report, encode
+from vla_runtime.episode.messages import Close, Open, Report, Stop, decode_report, encode
 from vla_runtime.wire.sockets import check_endpoint, open_socket, private_directory, receive_all, send
 from vla_runtime.wire.tap import push_socket
 
@@ -42,7 +42,7 @@ class RecorderStatus:
 
 
 class RecorderProcess:
-    """Starts the recorder process and is the sink of ``EpisodeLog``.
+    """Starts the recorder process and is the sink of ``PassLog``.
 
     Its sockets lie in ``directory``, which is made with mode 0700 if it is not there.
 
@@ -85,17 +85,17 @@ class RecorderProcess:
         if report.error:
             raise LogError(report.error)
 
-    def put(self, topic: str, log_ns: int, publish_ns: int, payload: bytes) -> None:
-        """Queue one record. Never blocks, never raises: what cannot be queued is counted as dropped."""
+    def put(self, message: bytes, records: int) -> None:
+        """Queue one packed pass. Never blocks, never raises: the records of one that finds no queue are dropped."""
         try:
-            if not send(self._orders, encode(Put(topic, log_ns, publish_ns, payload))):
-                self._dropped += 1
-        except (zmq.ZMQError, OverflowError):  # closed; a stamp beyond 64 bits
-            self._dropped += 1
+            if not send(self._orders, message):
+                self._dropped += records
+        except zmq.ZMQError:  # closed
+            self._dropped += records
 
-    def drop(self) -> None:
-        """Count a record that could not even be encoded."""
-        self._dropped += 1
+    def drop(self, records: int = 1) -> None:
+        """Count records that could not even be packed."""
+        self._dropped += records
 
     def close_episode(self, timeout_s: float = 5.0) -> RecorderStatus:
         """Wait until the episode's file is finished, and say what is in it. Never raises; see ``error``."""

@@ -35,6 +35,7 @@ __all__ = [
     "encode_request",
     "encode_state",
     "encode_tick",
+    "exact",
 ]
 
 TICK = "/tick"
@@ -116,6 +117,17 @@ _decode_state = msgspec.json.Decoder(StatePayload, strict=False).decode
 _decode_request = msgspec.json.Decoder(RequestPayload, strict=False).decode
 _decode_chunk = msgspec.json.Decoder(ChunkPayload, strict=False).decode
 decode_mode = msgspec.json.Decoder(ModeChange).decode
+
+
+def exact(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """``array`` in a number type that the log keeps; others become f64.
+
+    Raises:
+        TypeError: it does not hold numbers.
+    """
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"values of dtype {array.dtype}, expected numbers")
+    return array if array.dtype.str in _EXACT_DTYPES else array.astype(np.float64)
 
 
 def _finite(values: Sequence[float]) -> bool:
@@ -200,11 +212,7 @@ def decode_request(data: bytes) -> tuple[int, PlanRequest]:
 
 def encode_chunk(tick: int, chunk: ActionChunk, refusal: str) -> bytes:
     """One chunk, seen in pass ``tick``, as JSON. Any shape is kept; numbers of other types become f64."""
-    actions = np.asarray(chunk.actions)
-    if actions.dtype.kind not in "biuf":
-        raise TypeError(f"actions of dtype {actions.dtype}, expected numbers")
-    if actions.dtype.str not in _EXACT_DTYPES:
-        actions = actions.astype(np.float64)
+    actions = exact(np.asarray(chunk.actions))
     return _encode(
         ChunkPayload(
             tick, refusal, chunk.seq, chunk.request_seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash,

@@ -12,9 +12,9 @@ from vla_runtime.core.errors import MalformedMessage
 __all__ = ["decoder"]
 
 
-def decoder(kind: Any, what: str) -> Callable[[bytes], Any]:
-    """A function from msgpack bytes to ``kind``; ``what`` names it in the error."""
-    decode = msgspec.msgpack.Decoder(kind).decode
+def decoder(kind: Any, what: str, hook: Callable[[Any, Any], Any] | None = None) -> Callable[[bytes], Any]:
+    """A function from msgpack bytes to ``kind``; ``what`` names it in the error, ``hook`` is msgspec's ``dec_hook``."""
+    decode = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode
 
     def checked(data: bytes) -> Any:
         try:
