@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vla_runtime.core.protocols import Recorder
 from vla_runtime.core.types import (
     ActionChunk,
     Frame,
@@ -12,7 +13,6 @@ from vla_runtime.core.types import (
     TaskStatus,
     Tick,
 )
-from vla_runtime.core.protocols import Recorder
 from vla_runtime.episode.log import EpisodeLog
 from vla_runtime.episode.passes import PassLog
 from vla_runtime.episode.writer import EpisodeWriter

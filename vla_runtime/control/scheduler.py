@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vla_runtime.control.delay import DelayEstimate
-from vla_runtime.control.interpolation import linear
+from vla_runtime.control.interpolation import Trajectory
 from vla_runtime.core.types import F64, ActionChunk
 
 __all__ = ["Scheduler"]
@@ -56,7 +56,9 @@ class Scheduler:
         self._steps_ns = steps * dt_ns
         self._policy_hash = policy_hash
         self._answer_timeout_ns = answer_timeout_ns
+        self._length_ns = chunk_length * dt_ns
         self._chunk: ActionChunk | None = None
+        self._trajectory: Trajectory | None = None
         self._takeover_ns = 0
         self._delay = DelayEstimate()
         self._sent: dict[int, int] = {}
@@ -82,7 +84,7 @@ class Scheduler:
             return now_ns - self._waiting_since_ns >= self._answer_timeout_ns
         if self._chunk is None:
             return True
-        end_ns = self._chunk.t0_ns + self._shape[0] * self._dt_ns
+        end_ns = self._chunk.t0_ns + self._length_ns
         next_takeover_ns = min(self._takeover_ns + self._steps_ns, end_ns)
         return now_ns >= next_takeover_ns - self._delay.at(now_ns)
 
@@ -99,7 +101,7 @@ class Scheduler:
         if reason:
             self.refused[reason.partition(":")[0]] += 1
         else:
-            self._chunk = chunk
+            self._chunk, self._trajectory = chunk, Trajectory(chunk.actions, self._dt_ns)
             self._takeover_ns = max(now_ns, chunk.t0_ns)
             self._delay.add(now_ns - self._sent[chunk.request_seq], now_ns)
             self.used += 1
@@ -110,19 +112,19 @@ class Scheduler:
 
     def drop(self) -> None:
         """Forget the plan and any open request: whoever made it can no longer see."""
-        self._chunk = None
+        self._chunk = self._trajectory = None
         self._sent.clear()
         self._waiting_since_ns = None
 
     def action_at(self, now_ns: int) -> F64 | None:
         """The action f64[A] for this instant, or None when no row covers it."""
-        if self._chunk is None:
+        if self._chunk is None or self._trajectory is None:
             return None
         elapsed_ns = now_ns - self._chunk.t0_ns
-        if not 0 <= elapsed_ns < self._shape[0] * self._dt_ns:
+        if not 0 <= elapsed_ns < self._length_ns:
             return None
         self.covered_ns = now_ns
-        return linear(self._chunk.actions, elapsed_ns, self._dt_ns)
+        return self._trajectory.at(elapsed_ns)
 
     def _refusal(self, chunk: ActionChunk, now_ns: int) -> str:
         """Why ``chunk`` cannot be used: ``kind: details``. Every comparison is written so that NaN cannot pass."""
@@ -139,6 +141,6 @@ class Scheduler:
             return f"not finite: row {row}, {self._joints[column]}"
         if chunk.t0_ns > now_ns:
             return f"future: captured {(chunk.t0_ns - now_ns) / 1e6:.1f} ms ahead of now"
-        if now_ns >= chunk.t0_ns + self._shape[0] * self._dt_ns:
+        if now_ns >= chunk.t0_ns + self._length_ns:
             return f"past: captured {(now_ns - chunk.t0_ns) / 1e6:.1f} ms ago, no row is left"
         return ""

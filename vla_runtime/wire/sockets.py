@@ -23,6 +23,8 @@ Endpoint = str
 _LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _MAX_IPC_PATH = 107  # sizeof(sockaddr_un.sun_path) - 1
+# As plain ints: an enum member costs an attribute look-up and a conversion at every use.
+_EVENTS, _READABLE, _NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -113,7 +115,7 @@ def _connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
 def send(socket: zmq.Socket[bytes], message: bytes) -> bool:
     """Queue ``message`` without waiting; False if the queue is full or nobody is there."""
     try:
-        socket.send(message, zmq.NOBLOCK)
+        socket.send(message, _NOBLOCK)
     except zmq.Again:
         return False
     return True
@@ -123,8 +125,9 @@ def receive_all(socket: zmq.Socket[bytes], limit: int = 1000) -> list[bytes]:
     """Every message waiting now, oldest first, at most ``limit``. Multipart messages lose all but their last part."""
     messages: list[bytes] = []
     with suppress(zmq.Again):
-        while len(messages) < limit:
-            messages.append(socket.recv_multipart(zmq.NOBLOCK)[-1])
+        # Asking first costs a tenth of the exception that an empty socket raises.
+        while len(messages) < limit and socket.get(_EVENTS) & _READABLE:
+            messages.append(socket.recv_multipart(_NOBLOCK)[-1])
     return messages
 
 
