@@ -132,6 +132,7 @@ worlds = st.fixed_dictionaries(
         "late": lateness,
         "replan_interval": st.sampled_from([1, 2, 4, 8, None]),
         "tolerance": st.sampled_from([0.25, 1e9]),
+        "smooth": st.booleans(),
     }
 )
 
@@ -149,6 +150,7 @@ def build(facts) -> World:
     return World(
         answering(facts["answers"]), robot, facts["stops"] | ends, clock=LateClock(facts["late"]),
         tolerance=(facts["tolerance"],) * 2, replan_interval=facts["replan_interval"], most_ticks=400,
+        smooth=facts["smooth"],
     )  # fmt: skip
 
 
@@ -158,7 +160,7 @@ def test_nothing_sent_is_ever_outside_limits_and_every_run_ends(facts) -> None:
     world = build(facts)
     cause = world.run()
     event(f"ended {world.ticks[-1].mode}, {cause.kind}")
-    assert_sent_only_what_may_be_sent(world.commands, world.robot.begun_at)
+    assert_sent_only_what_may_be_sent(world.commands, world.robot.begun_at, facts["smooth"])
     assert cause.kind in ("done", "refused", "fault", "interrupted")
     assert cause.text
     # Exactly one request to stop, at the very end, and nothing is sent before the robot is known or after the end.

@@ -26,8 +26,9 @@ def state(position=(0.0, 0.0), age_ms: float = 1.0, task: TaskStatus | None = No
 def situation(**changes) -> Situation:
     fields = {
         "now_ns": NOW,
+        "gap_ns": 5 * MS,
         "mode": Mode.RUNNING,
-        "entered_ns": NOW,
+        "still_ns": NOW,
         "state": state(),
         "wanted": np.zeros(2),
         "covered_ns": NOW,
@@ -125,9 +126,20 @@ def test_too_long_without_a_plan_times_out_and_says_what_is_missing() -> None:
     assert cause_of(Event.STARVED, wanted=None, planner=PlannerStatus(up=False)).text.endswith("starting")
 
 
-def test_a_mode_settles_after_its_time() -> None:
-    assert Event.SETTLED not in names(entered_ns=NOW - 80 * MS + 1)
-    assert Event.SETTLED in names(entered_ns=NOW - 80 * MS)
+@pytest.mark.parametrize("gap_ns", [0, -1, 250 * MS + 1, 10**12])
+def test_a_loop_that_stood_still_or_went_back_is_a_fault(gap_ns: int) -> None:
+    assert names(gap_ns=gap_ns)[0] is Event.FAULT
+    assert "two ticks" in cause_of(Event.FAULT, gap_ns=gap_ns).text
+
+
+@pytest.mark.parametrize("gap_ns", [None, 1, 250 * MS])
+def test_ticks_in_time_are_no_fault(gap_ns: int | None) -> None:
+    assert Event.FAULT not in names(gap_ns=gap_ns)
+
+
+def test_a_robot_settles_a_time_after_the_last_motion() -> None:
+    assert Event.SETTLED not in names(still_ns=NOW - 80 * MS + 1)
+    assert Event.SETTLED in names(still_ns=NOW - 80 * MS)
 
 
 def test_aligned_is_said_when_it_is_so() -> None:
@@ -150,7 +162,7 @@ def test_events_come_in_order_of_rank_and_a_plan_is_either_there_or_not(
     mode, entered, robot, wanted, covered, checked, aligned, stop
 ) -> None:
     found = names(
-        mode=mode, entered_ns=NOW - entered * MS, state=robot, wanted=wanted, covered_ns=NOW - covered * MS,
+        mode=mode, still_ns=NOW - entered * MS, state=robot, wanted=wanted, covered_ns=NOW - covered * MS,
         checked=checked, aligned=aligned, stop=stop,
     )  # fmt: skip
     ranks = [list(Event).index(event) for event in found]

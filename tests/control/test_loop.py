@@ -155,7 +155,7 @@ def test_a_chunk_that_resumes_is_approached_inside_the_limits() -> None:
     world.run()
     assert "holding" in world.modes()
     assert_sent_only_what_may_be_sent(world.commands, POSE)
-    assert Intervention("step", "base") in world.loop.metrics.interventions
+    assert Intervention("velocity", "base") in world.loop.metrics.interventions
 
 
 def test_starved_for_too_long_the_run_comes_to_rest_with_a_fault() -> None:
@@ -283,10 +283,10 @@ def test_a_tick_says_what_was_wanted_sent_and_changed() -> None:
     tick = world.ticks[0]
     assert tick.wanted == tuple(rows(0.6, -0.1)[0].astype("f8").tolist())
     assert tick.command == world.robot.writes[0][1]
-    assert Intervention("step", "base") in tick.interventions
+    assert Intervention("velocity", "base") in tick.interventions
     assert tick.chunk_seq == 0
     counted = world.loop.metrics.interventions_by_rule()
-    assert counted["step"] == sum(len(tick.interventions) for tick in world.ticks)
+    assert counted["velocity"] == sum(len(tick.interventions) for tick in world.ticks)
 
 
 def test_between_rows_the_command_is_interpolated() -> None:

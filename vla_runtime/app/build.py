@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from vla_runtime.control.safety import JointLimits, default_chain
 from vla_runtime.control.scheduler import Scheduler
 from vla_runtime.core.protocols import Clock, DeviceCamera, DeviceContext, Planner, Recorder, Robot
 from vla_runtime.core.spec import PolicySpec
+from vla_runtime.core.types import F64
 from vla_runtime.plugins.planners.settings import CameraSetting, PlannerSettings
 from vla_runtime.plugins.registry import load_plugin, plugin_options
 
@@ -74,7 +75,16 @@ def joint_limits(config: RobotConfig) -> JointLimits:
         low=np.array([joint.position[0] for joint in config.joints]),
         high=np.array([joint.position[1] for joint in config.joints]),
         velocity=np.array([joint.velocity for joint in config.joints]),
+        acceleration=_each(joint.acceleration for joint in config.joints),
+        jerk=_each(joint.jerk for joint in config.joints),
+        lead=np.array([np.inf if joint.lead is None else joint.lead for joint in config.joints]),
     )
+
+
+def _each(values: Iterable[float | None]) -> F64 | None:
+    """f64[D], or None if the joints have none: ``load.py`` sees to it that all have, or no joint has."""
+    found = [value for value in values if value is not None]
+    return np.array(found) if found else None
 
 
 def loop_settings(config: RobotConfig) -> LoopSettings:
@@ -86,6 +96,7 @@ def loop_settings(config: RobotConfig) -> LoopSettings:
         state_timeout_ns=_ns(config.control.state_timeout_ms),
         hold_timeout_ns=_ns(config.control.hold_timeout_ms),
         settle_ns=_ns(config.control.settle_ms),
+        gap_timeout_ns=_ns(config.control.gap_timeout_ms),
     )
 
 

@@ -27,13 +27,20 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", ma
 
 
 class JointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One joint: position limits, speed limit per second and alignment tolerance, all in ``unit``."""
+    """One joint: its limits, in ``unit`` and per second, second squared and second cubed, and alignment tolerance.
+
+    ``acceleration`` and ``jerk`` come together, for all joints or for none: without them only speed is limited.
+    ``lead`` bounds how far ahead of its measured position a joint is sent; left out, it is not bounded.
+    """
 
     name: Name
     unit: Unit
     position: tuple[float, float]
     velocity: Positive
     align_tolerance: Positive
+    acceleration: Positive | None = None
+    jerk: Positive | None = None
+    lead: Positive | None = None
 
 
 class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +81,7 @@ class ControlConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_timeout_ms: Positive = 100.0
     hold_timeout_ms: Positive = 3000.0
     settle_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 100.0
+    gap_timeout_ms: Positive = 250.0
 
 
 class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

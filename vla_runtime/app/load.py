@@ -115,6 +115,20 @@ def _check_values(config: RobotConfig) -> None:
                 f"joint {joint.name!r} has position limits [{low}, {high}], expected low < high",
                 f"$.joints[{index}].position",
             )
+        if (joint.acceleration is None) != (joint.jerk is None):
+            raise ConfigError(
+                f"joint {joint.name!r} has one of acceleration and jerk, expected both or none", f"$.joints[{index}]"
+            )
+        if (joint.acceleration is None) != (config.joints[0].acceleration is None):
+            raise ConfigError(
+                f"joint {joint.name!r} and joint {config.joints[0].name!r}: one has limits on acceleration and jerk, "
+                "expected all joints to have them or none",
+                f"$.joints[{index}]",
+            )
+    if config.control.gap_timeout_ms * 1e6 < 2 * config.period_ns:
+        raise ConfigError(
+            f"{config.control.gap_timeout_ms:g} ms is less than two control periods", "$.control.gap_timeout_ms"
+        )
     measured = {f"{joint}.{what}" for joint in config.joint_names for what in ("position", "velocity")}
     if shadowed := sorted(measured.intersection(config.extras)):
         raise ConfigError(f"{', '.join(shadowed)} is what a joint measures, give the extra another name", "$.extras")

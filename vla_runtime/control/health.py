@@ -25,19 +25,22 @@ class LoopSettings:
     state_timeout_ns: int = 100_000_000
     hold_timeout_ns: int = 3_000_000_000
     settle_ns: int = 100_000_000
+    gap_timeout_ns: int = 250_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Situation:
     """What is known in one tick, before its mode is decided.
 
-    ``covered_ns``: when a row last covered a tick. ``checked``: the first action was found near enough.
+    ``gap_ns``: since the tick before, None in the first. ``still_ns``: since when the mode lasts and no command has
+    moved. ``covered_ns``: when a row last covered a tick. ``checked``: the first action was found near enough.
     ``aligned``: the last command was the policy's own, not one on the way to it.
     """
 
     now_ns: int
+    gap_ns: int | None
     mode: Mode
-    entered_ns: int
+    still_ns: int
     state: RobotState | None
     wanted: F64 | None
     covered_ns: int
@@ -52,6 +55,15 @@ def health(now: Situation, settings: LoopSettings) -> Iterator[tuple[Event, Caus
     state, stop = now.state, now.stop
     if stop is not None and (stop.emergency or stop.kind == "fault"):
         yield Event.FAULT, Cause(stop.kind, stop.text)
+    if now.gap_ns is not None and not 0 < now.gap_ns <= settings.gap_timeout_ns:
+        yield (
+            Event.FAULT,
+            Cause(
+                "fault",
+                f"the loop stood still: {now.gap_ns / 1e6:.0f} ms between two ticks, "
+                f"expected above 0 and at most {settings.gap_timeout_ns / 1e6:.0f} ms",
+            ),
+        )
     if state is not None:
         age_ns = now.now_ns - state.stamp_ns
         if age_ns > settings.state_timeout_ns:
@@ -74,7 +86,7 @@ def health(now: Situation, settings: LoopSettings) -> Iterator[tuple[Event, Caus
     if now.wanted is None and without_plan_ns >= settings.hold_timeout_ns:
         missing = "no state from the robot" if state is None else "no valid plan"
         yield Event.HOLD_TIMEOUT, Cause("fault", f"{missing} for {without_plan_ns / 1e9:.1f} s{_planner(now.planner)}")
-    if now.now_ns - now.entered_ns >= settings.settle_ns:
+    if now.now_ns - now.still_ns >= settings.settle_ns:
         yield Event.SETTLED, Cause("done", "at rest")
     if state is not None:
         yield Event.START, Cause("done", "the robot's state is known")

@@ -11,6 +11,7 @@ from vla_runtime.control.cause import Cause, Stop
 from vla_runtime.control.health import LoopSettings, Situation, health
 from vla_runtime.control.machine import ModeMachine
 from vla_runtime.control.metrics import LoopMetrics
+from vla_runtime.control.mode import Mode
 from vla_runtime.control.parts import Parts
 from vla_runtime.control.rate import Rate
 from vla_runtime.control.safety import Verdict
@@ -28,8 +29,9 @@ class ControlLoop:
         self.metrics = LoopMetrics()
         self.mode = ModeMachine(start_ns)
         self.state: RobotState | None = None
-        self.command: F64 | None = None
-        self._checked = self._aligned = False
+        self._begun = self._checked = self._aligned = False
+        self._moved_ns = start_ns
+        self._last_ns: int | None = None
 
     def run(self) -> Cause:
         """Tick on absolute deadlines until the run is over; returns why it ended."""
@@ -87,7 +89,10 @@ class ControlLoop:
 
     def _decide(self, now: int, wanted: F64 | None, stop: Stop | None, planner: PlannerStatus) -> None:
         """Let this tick's facts change the mode; a run that ends asks the robot to stop, once."""
-        situation = Situation(now, self.mode.mode, self.mode.entered_ns, self.state, wanted,
+        gap_ns = None if self._last_ns is None else now - self._last_ns
+        self._last_ns = now
+        still_ns = max(self.mode.entered_ns, self._moved_ns)
+        situation = Situation(now, gap_ns, self.mode.mode, still_ns, self.state, wanted,
                               self.parts.scheduler.covered_ns, self._checked, self._aligned, stop, planner)  # fmt: skip
         changed = self.mode.update(now, health(situation, self.settings))
         self._checked = self._checked or (wanted is not None and self.mode.moves)
@@ -95,14 +100,18 @@ class ControlLoop:
             self.parts.robot.stop(self.mode.stop_category(stop))
 
     def _send(self, now: int, wanted: F64 | None) -> Verdict | None:
-        """Send what may be sent of ``wanted``; where no plan is followed, the last command again."""
+        """Send what may be sent of ``wanted``; where no plan is followed, what brings the robot to rest."""
         if not self.mode.moves or self.state is None:
             return None
-        previous = self.state.position if self.command is None else self.command
-        target = wanted if wanted is not None and self.mode.follows else previous
-        verdict = self.parts.safety.filter(target, previous)
-        self._aligned = target is wanted and all(change.rule != "step" for change in verdict.interventions)
-        self.command = verdict.command
+        safety, measured = self.parts.safety, self.state.position
+        if not self._begun:
+            self._begun = True
+            safety.begin(measured)
+        target = wanted if self.mode.follows else None
+        verdict = safety.brake() if target is None else safety.follow(target, measured)
+        self._aligned = self.mode.mode is Mode.ALIGNING and safety.arrived
+        if not safety.resting:
+            self._moved_ns = now
         self.parts.robot.write(verdict.command, now)
         return verdict
 

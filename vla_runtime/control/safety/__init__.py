@@ -1,14 +1,36 @@
-"""What may be sent: one rule a file, applied in order to every command after interpolation."""
+"""What may be sent: a rule a file for where the robot may be told to go, then the motion that takes it there."""
 
-from vla_runtime.control.safety.chain import Rule, SafetyChain, Verdict
+from vla_runtime.control.safety.chain import SafetyChain, Verdict
 from vla_runtime.control.safety.finite import FiniteRule
+from vla_runtime.control.safety.lead import LeadRule
 from vla_runtime.control.safety.limits import JointLimits
+from vla_runtime.control.safety.motion import Motion
 from vla_runtime.control.safety.position import PositionRule
-from vla_runtime.control.safety.step import StepRule
+from vla_runtime.control.safety.rule import Rule
+from vla_runtime.control.safety.velocity import VelocityLimiter
 
-__all__ = ["FiniteRule", "JointLimits", "PositionRule", "Rule", "SafetyChain", "StepRule", "Verdict", "default_chain"]
+__all__ = [
+    "FiniteRule",
+    "JointLimits",
+    "LeadRule",
+    "Motion",
+    "PositionRule",
+    "Rule",
+    "SafetyChain",
+    "VelocityLimiter",
+    "Verdict",
+    "default_chain",
+]
 
 
 def default_chain(limits: JointLimits, period_ns: int) -> SafetyChain:
-    """finite → position → step, the order in which each may rely on the ones before it."""
-    return SafetyChain(limits.joints, [FiniteRule(), PositionRule(limits), StepRule(limits, period_ns)])
+    """finite → position → lead choose the target; then velocity, acceleration and jerk, or velocity alone."""
+    rules: list[Rule] = [FiniteRule(), PositionRule(limits), LeadRule(limits)]
+    motion: Motion
+    if limits.acceleration is None:
+        motion = VelocityLimiter(limits, period_ns)
+    else:
+        from vla_runtime.control.safety.trajectory import TrajectoryLimiter
+
+        motion = TrajectoryLimiter(limits, period_ns)
+    return SafetyChain(limits.joints, rules, motion)

@@ -1,24 +1,20 @@
-"""The chain: each rule may change the command; whatever changed is named in the verdict."""
+"""The chain: rules choose the target, the motion chooses the next command. What was changed is in the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+import numpy as np
+
+from vla_runtime.control.safety.motion import Motion
+from vla_runtime.control.safety.rule import Rule, Vector
 from vla_runtime.core.types import F64, Intervention
 
-__all__ = ["Rule", "SafetyChain", "Verdict"]
+__all__ = ["SafetyChain", "Verdict"]
 
-
-class Rule(Protocol):
-    """One reason for which a command may not be sent as wanted."""
-
-    name: str
-
-    def apply(self, wanted: F64, previous: F64) -> F64:
-        """``wanted`` f64[D], or the nearest command that this rule lets pass after ``previous`` f64[D]."""
-        ...
+_ROUNDING = 1e-6
+"""A change smaller than this, in the joint's unit, is no intervention: policies compute in f32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,23 +22,56 @@ class Verdict:
     """What may be sent, f64[D], and which rules changed which joints on the way there."""
 
     command: F64
-    interventions: tuple[Intervention, ...]
+    interventions: tuple[Intervention, ...] = ()
 
 
 class SafetyChain:
-    """``rules`` in order. The last one's answer is sent, so it must keep what those before it ensured."""
+    """``rules`` in order, then ``motion``. Say ``begin`` before the first command."""
 
-    def __init__(self, joints: Sequence[str], rules: Sequence[Rule]) -> None:
+    def __init__(self, joints: Sequence[str], rules: Sequence[Rule], motion: Motion) -> None:
         self._joints = tuple(joints)
         self._rules = tuple(rules)
+        self._motion = motion
 
-    def filter(self, wanted: F64, previous: F64) -> Verdict:
-        """The verdict on ``wanted`` after ``previous`` was commanded (or measured, before the first command)."""
+    @property
+    def resting(self) -> bool:
+        """The last command stands still."""
+        return self._motion.resting
+
+    @property
+    def arrived(self) -> bool:
+        """The last command was as good as the policy's own."""
+        return self._motion.arrived
+
+    def begin(self, measured: F64) -> None:
+        """Commands begin at rest at the measured pose f64[D]."""
+        self._motion.begin(measured.tolist())
+
+    def follow(self, wanted: F64, measured: F64) -> Verdict:
+        """The next command on the way to ``wanted`` f64[D], the robot being at ``measured`` f64[D]."""
+        before = self._motion.command
+        target: Vector = wanted.tolist()
+        here: Vector = measured.tolist()
         interventions: list[Intervention] = []
         for rule in self._rules:
-            allowed = rule.apply(wanted, previous)
-            changed = allowed != wanted  # NaN differs from everything, so a replaced NaN counts as changed
-            if changed.any():
-                interventions += [Intervention(rule.name, self._joints[i]) for i in changed.nonzero()[0]]
-            wanted = allowed
-        return Verdict(wanted, tuple(interventions))
+            allowed = rule.apply(target, before, here)
+            if allowed is not target:
+                interventions += [Intervention(rule.name, self._joints[i]) for i in _changed(target, allowed)]
+                target = allowed
+        command = self._motion.follow(target)
+        if command != target:
+            interventions += [
+                Intervention(limit, self._joints[i])
+                for i in _changed(target, command)
+                if (limit := self._motion.limit(i, target[i]))
+            ]
+        return Verdict(np.array(command), tuple(interventions))
+
+    def brake(self) -> Verdict:
+        """The next command of coming to rest, and staying there."""
+        return Verdict(np.array(self._motion.brake()))
+
+
+def _changed(target: Vector, allowed: Vector) -> list[int]:
+    """The joints that differ; a NaN differs from everything."""
+    return [i for i, (x, y) in enumerate(zip(target, allowed, strict=True)) if not abs(x - y) <= _ROUNDING]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import isfinite
 
-from vla_runtime.core.types import F64
+from vla_runtime.control.safety.rule import Vector
 
 __all__ = ["FiniteRule"]
 
 
 class FiniteRule:
-    """A joint whose target is NaN or infinite keeps its previous command."""
+    """A joint whose target is NaN or infinite is told to stay at its previous command."""
 
     name = "finite"
 
-    def apply(self, wanted: F64, previous: F64) -> F64:
-        return np.where(np.isfinite(wanted), wanted, previous)
+    def apply(self, target: Vector, command: Vector, measured: Vector) -> Vector:
+        if all(map(isfinite, target)):
+            return target
+        return [x if isfinite(x) else before for x, before in zip(target, command, strict=True)]

@@ -14,27 +14,44 @@ __all__ = ["JointLimits"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JointLimits:
-    """``low`` and ``high`` bound the position f64[D], ``velocity`` f64[D] the speed per second.
+    """What no command may break, and how far ahead of the measured pose it may be aimed.
+
+    ``low`` and ``high`` bound the position f64[D]; ``velocity`` f64[D], per second, ``acceleration``, per second
+    squared, and ``jerk``, per second cubed, bound its changes. ``lead`` f64[D] bounds the distance of a target from
+    the measured position; infinite where it is unbounded. ``acceleration`` and ``jerk`` come together; both are None
+    for a robot that only limits its speed.
 
     Raises:
-        ConfigError: a limit is not finite (NaN would switch its clamp off), low is not below high, a velocity is
-            not positive, or there is not one of each for every joint.
+        ConfigError: a limit is not finite (NaN would switch its clamp off), low is not below high, another is not
+            positive, there is not one of each for every joint, or acceleration comes without jerk.
     """
 
     joints: tuple[str, ...]
     low: F64
     high: F64
     velocity: F64
+    acceleration: F64 | None = None
+    jerk: F64 | None = None
+    lead: F64 | None = None
 
     def __post_init__(self) -> None:
-        for field, values in (("low", self.low), ("high", self.high), ("velocity", self.velocity)):
-            if values.shape != (len(self.joints),):
+        if (self.acceleration is None) != (self.jerk is None):
+            raise ConfigError("limits on acceleration and jerk come together, expected both or none")
+        for field in ("low", "high", "velocity", "acceleration", "jerk", "lead"):
+            values: F64 | None = getattr(self, field)
+            if values is not None and values.shape != (len(self.joints),):
                 raise ConfigError(
                     f"{field} limits of shape {values.shape}, expected one for each of {len(self.joints)} joints"
                 )
         for index, joint in enumerate(self.joints):
-            low, high, velocity = (float(values[index]) for values in (self.low, self.high, self.velocity))
+            low, high = float(self.low[index]), float(self.high[index])
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
                 raise ConfigError(f"joint {joint!r} has position limits [{low}, {high}], expected finite low < high")
-            if not (np.isfinite(velocity) and velocity > 0):
-                raise ConfigError(f"joint {joint!r} has velocity limit {velocity}, expected a finite number above 0")
+            for field in ("velocity", "acceleration", "jerk"):
+                values = getattr(self, field)
+                if values is not None and not (np.isfinite(values[index]) and values[index] > 0):
+                    raise ConfigError(
+                        f"joint {joint!r} has {field} limit {float(values[index])}, expected a finite number above 0"
+                    )
+            if self.lead is not None and not self.lead[index] > 0:
+                raise ConfigError(f"joint {joint!r} has lead {float(self.lead[index])}, expected a number above 0")

@@ -1,22 +1,28 @@
-"""No command outside a joint's range."""
+"""No target outside a joint's range."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from vla_runtime.control.safety.limits import JointLimits
-from vla_runtime.core.types import F64
+from vla_runtime.control.safety.rule import Vector
 
 __all__ = ["PositionRule"]
 
 
 class PositionRule:
-    """Clamps each joint to [low, high]. Relies on a finite target: min and max would hand NaN on."""
+    """Clamps each joint's target to [low, high]. Relies on a finite target: NaN would pass min and max.
+
+    That the way to such a target also stays inside, and slows down in time before a limit, is the trajectory's part.
+    """
 
     name = "position"
 
     def __init__(self, limits: JointLimits) -> None:
-        self._low, self._high = limits.low, limits.high
+        self._low: Vector = limits.low.tolist()
+        self._high: Vector = limits.high.tolist()
 
-    def apply(self, wanted: F64, previous: F64) -> F64:
-        return np.minimum(np.maximum(wanted, self._low), self._high)
+    def apply(self, target: Vector, command: Vector, measured: Vector) -> Vector:
+        low, high = self._low, self._high
+        for x, least, most in zip(target, low, high, strict=True):
+            if not least <= x <= most:
+                return [min(max(x, least), most) for x, least, most in zip(target, low, high, strict=True)]
+        return target

@@ -1,0 +1,209 @@
+"""Motion inside limits on velocity, acceleration and jerk, by Ruckig (Berscheid and Kröger, RSS 2021).
+
+Commands are samples of one curve whose third derivative is bounded, so no finite difference of them, of any order up
+to the third, exceeds its limit.
+
+- The target moves. In a frame that moves with it, it rests, and the time-optimal way to it is the time-optimal
+  interception: no lag behind a steady motion, no swinging around it.
+- From every state there is a way to rest inside the position limits: a step is taken only after that way has been
+  computed from where it leads. Where there is none, the step goes along the way found a tick before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ruckig import ControlInterface, InputParameter, Ruckig, RuckigError, Synchronization, Trajectory
+
+from vla_runtime.control.safety.limits import JointLimits
+from vla_runtime.control.safety.rule import Vector
+
+__all__ = ["TrajectoryLimiter"]
+
+_FRAME = 0.95
+"""The frame's share of a joint's velocity limit: what is left is the speed of catching up."""
+_ROUNDING = 1e-10
+"""How far a way to rest may leave the limits by arithmetic alone."""
+_NEXT_TO_NOTHING = 0.1
+"""A command nearer to its target than this share of a tick at full speed has not been kept from it."""
+_REACHED = 1e-12
+"""A command this near to its target is the target, bit for bit."""
+
+_State = tuple[Vector, Vector, Vector]
+"""Position, velocity and acceleration."""
+
+
+class TrajectoryLimiter:
+    """Commands for all joints, each on its own: no joint waits for another.
+
+    Args:
+        limits: with acceleration and jerk.
+        period_ns: the control period. Each call advances the curve by it, also after a late tick.
+    """
+
+    def __init__(self, limits: JointLimits, period_ns: int) -> None:
+        assert limits.acceleration is not None
+        assert limits.jerk is not None
+        self._period_s = period_ns * 1e-9
+        self._low: Vector = limits.low.tolist()
+        self._high: Vector = limits.high.tolist()
+        self._velocity: Vector = limits.velocity.tolist()
+        self._acceleration: Vector = limits.acceleration.tolist()
+        joints = len(limits.joints)
+        self._ruckig = Ruckig(joints, self._period_s)
+        self._chase, self._rest = (_problem(limits) for _ in range(2))
+        self._rest.control_interface = ControlInterface.Velocity
+        self._way, self._stop, self._next_stop = (Trajectory(joints) for _ in range(3))
+        self._still: Vector = [0.0] * joints
+        self.begin(self._still)
+
+    def begin(self, pose: Vector) -> None:
+        self._state = self._before = (pose, self._still, self._still)
+        self._target: Vector | None = None
+        self._slopes = self._still
+        self._plan_rest(self._state)
+        self._adopt(self._state)
+
+    @property
+    def command(self) -> Vector:
+        return self._state[0]
+
+    @property
+    def arrived(self) -> bool:
+        return self._target is not None and all(
+            abs(x - p) <= most * self._period_s
+            for x, p, most in zip(self._target, self.command, self._velocity, strict=True)
+        )
+
+    @property
+    def resting(self) -> bool:
+        return bool(self._stopping_s >= self._stop.duration)
+
+    def follow(self, target: Vector) -> Vector:
+        frame = self._frame(target)
+        state = self._intercept(target, frame)
+        stuck = self._plan_rest(state)
+        if stuck:  # near a limit: take the target as one to rest at
+            state = self._intercept(target, [0.0 if i in stuck else speed for i, speed in enumerate(frame)])
+            stuck = self._plan_rest(state)
+        if stuck:
+            state = self._slowed(state, stuck)
+            if len(self._plan_rest(state)) == len(target):
+                return self._slow_down()
+        self._adopt(state)
+        return self.command
+
+    def brake(self) -> Vector:
+        self._target = None
+        self._slopes = self._still
+        return self._slow_down()
+
+    def limit(self, joint: int, target: float) -> str:
+        position, velocity, _ = self._before
+        if abs(target - self.command[joint]) <= _NEXT_TO_NOTHING * self._velocity[joint] * self._period_s:
+            return ""
+        speed = (target - position[joint]) / self._period_s
+        if abs(speed) > self._velocity[joint]:
+            return "velocity"
+        change = (speed - velocity[joint]) / self._period_s
+        return "acceleration" if abs(change) > self._acceleration[joint] else "jerk"
+
+    def _adopt(self, state: _State) -> None:
+        """Go to ``state``, from where the way to rest has just been planned."""
+        self._before, self._state = self._state, state
+        self._stop, self._next_stop = self._next_stop, self._stop
+        self._stopping_s = 0.0
+
+    def _slow_down(self) -> Vector:
+        """One period along the way to rest; at its end the command stays as it is."""
+        self._before = self._state
+        if self.resting:
+            return self.command
+        self._state = self._at_rest_in(self._period_s)
+        self._stopping_s += self._period_s
+        return self.command
+
+    def _at_rest_in(self, seconds: float) -> _State:
+        """The state ``seconds`` from now on the way to rest."""
+        position, velocity, acceleration = self._stop.at_time(self._stopping_s + seconds)
+        inside = [min(max(p, low), high) for p, low, high in zip(position, self._low, self._high, strict=True)]
+        return inside, velocity, acceleration
+
+    def _frame(self, target: Vector) -> Vector:
+        """The velocity of the target f64[D]: its change since the last tick, as far as that is a motion.
+
+        A change of it beyond the acceleration limit is a jump or noise: the lesser of two slopes is then believed,
+        and none if they disagree in sign.
+        """
+        before, self._target = self._target, target
+        if before is None:
+            return self._still
+        period_s, frame, slopes = self._period_s, [], []
+        for x, x0, slope0, most, turn in zip(
+            target, before, self._slopes, self._velocity, self._acceleration, strict=True
+        ):
+            slope = (x - x0) / period_s
+            slopes.append(slope)
+            if abs(slope - slope0) > turn * period_s:
+                slope = 0.0 if slope * slope0 <= 0 else slope if abs(slope) < abs(slope0) else slope0
+            most *= _FRAME
+            frame.append(-most if slope < -most else most if slope > most else slope)
+        self._slopes = slopes
+        return frame
+
+    def _intercept(self, target: Vector, frame: Vector) -> _State:
+        """The state one period on, on the fastest way to targets that move with ``frame``; else on the way to rest."""
+        period_s, chase = self._period_s, self._chase
+        position, velocity, acceleration = self._state
+        chase.current_position = position
+        chase.current_velocity = [v - f for v, f in zip(velocity, frame, strict=True)]
+        chase.current_acceleration = acceleration
+        chase.target_position = [x - f * period_s for x, f in zip(target, frame, strict=True)]
+        chase.max_velocity = [most - f for most, f in zip(self._velocity, frame, strict=True)]
+        chase.min_velocity = [-most - f for most, f in zip(self._velocity, frame, strict=True)]
+        try:
+            self._ruckig.calculate(chase, self._way)
+        except RuckigError:
+            return self._at_rest_in(period_s)
+        position, velocity, acceleration = self._way.at_time(period_s)
+        return (
+            [_landed(p + f * period_s, x) for p, f, x in zip(position, frame, target, strict=True)],
+            [v + f for v, f in zip(velocity, frame, strict=True)],
+            acceleration,
+        )
+
+    def _plan_rest(self, state: _State) -> Sequence[int]:
+        """Plan the way from ``state`` to rest; the joints that leave their limits on it, all if there is no way."""
+        rest = self._rest
+        rest.current_position, rest.current_velocity, rest.current_acceleration = state
+        try:
+            self._ruckig.calculate(rest, self._next_stop)
+        except RuckigError:
+            return range(len(self._low))
+        return [
+            i
+            for i, way in enumerate(self._next_stop.position_extrema)
+            if not (way.min >= self._low[i] - _ROUNDING and way.max <= self._high[i] + _ROUNDING)
+        ]
+
+    def _slowed(self, state: _State, stuck: Sequence[int]) -> _State:
+        """``state`` with the ``stuck`` joints on their way to rest instead."""
+        slow = self._at_rest_in(self._period_s)
+        for fast_values, slow_values in zip(state, slow, strict=True):
+            for i in range(len(fast_values)):
+                if i not in stuck:
+                    slow_values[i] = fast_values[i]
+        return slow
+
+
+def _problem(limits: JointLimits) -> InputParameter:
+    problem = InputParameter(len(limits.joints))
+    problem.synchronization = Synchronization.No
+    problem.max_velocity = limits.velocity
+    problem.max_acceleration = limits.acceleration
+    problem.max_jerk = limits.jerk
+    return problem
+
+
+def _landed(command: float, target: float) -> float:
+    return target if -_REACHED < command - target < _REACHED else command
