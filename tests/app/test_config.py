@@ -206,7 +206,7 @@ def test_the_places_of_numbers_were_found():
     assert {("device", "dead_man_ms"), ("control", "rate_hz"), ("cameras", 0, "fps"), ("joints", 0, "velocity")} <= {
         *NUMBERS
     }
-    assert len(NUMBERS) >= 18
+    assert len(NUMBERS) >= 20
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=str)
@@ -520,3 +520,13 @@ def test_both_commands_refuse_a_bad_config_in_one_line(tmp_path):
         assert ended.stderr == f"vla-{command}: $.joints[0].unit: 'deg' is not possible; valid: m, none, rad\n"
         report = json.loads(ended.stdout)
         assert (report["exit"], f"vla-{command}: {report['cause']}\n") == ("refused", ended.stderr)
+
+
+@pytest.mark.parametrize(("age_ms", "interval", "fits"), [(0, 2, True), (101, 2, True), (100, 2, False), (60, 1, True)])
+def test_a_plan_that_is_too_old_before_the_next_takes_over_is_refused(age_ms, interval, fits):
+    policy = ARM["policy"] | {"max_plan_age_ms": age_ms, "replan_interval": interval}
+    if fits:
+        assert config_from(ARM | {"policy": policy}, SHIPPED).policy.max_plan_age_ms == age_ms
+    else:
+        with pytest.raises(ConfigError, match=r"\$\.policy\.max_plan_age_ms.*more than the 100 ms"):
+            config_from(ARM | {"policy": policy}, SHIPPED)

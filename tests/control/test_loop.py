@@ -295,3 +295,17 @@ def test_between_rows_the_command_is_interpolated() -> None:
     for ms in range(0, 95, 5):
         assert world.after(ms).command == pytest.approx((0.2 + 0.004 * ms / 20, -0.1 + 0.004 * ms / 20), abs=1e-7)
     assert DT == 20 * MS
+
+
+def test_a_request_tells_what_was_measured_before_if_the_policy_looks_back() -> None:
+    for span_ms, count in ((0, None), (50, 11)):
+        world = World(constant(0.0, 0.0), stops={300 * MS: Stop("done", "enough")}, history_ns=span_ms * MS)
+        world.run()
+        track = world.planner.requests[-1].history
+        if count is None:
+            assert track is None
+        else:
+            assert (
+                track.stamps_ns.tolist()
+                == [world.planner.requests[-1].stamp_ns - k * PERIOD for k in range(count)][::-1]
+            )

@@ -239,3 +239,26 @@ def test_a_refused_answer_is_asked_for_again_at_once(change) -> None:
 def test_a_replan_interval_that_does_not_fit_the_chunk_is_refused(wrong: int) -> None:
     with pytest.raises(ValueError, match=rf"replan_interval is {wrong}, expected 1 to the chunk length {H}, or none"):
         scheduler(wrong)
+
+
+@given(st.integers(1, 2 * H * 20), st.integers(0, 2 * H * 20))
+def test_a_plan_is_followed_neither_beyond_its_rows_nor_when_it_is_too_old(limit_ms: int, age_ms: int) -> None:
+    plan = scheduler(1, max_age_ns=limit_ms * MS)
+    t0 = 1_000 * MS
+    plan.accept(clock_chunk(t0, plan.next_request(t0)), t0)
+    assert (plan.action_at(t0 + age_ms * MS) is not None) is (age_ms < min(limit_ms, H * 20))
+
+
+def test_a_chunk_that_is_too_old_on_arrival_is_refused() -> None:
+    for age_ms, reason in ((49, ""), (50, "past: captured 50.0 ms ago, no row is followed after 50.0 ms")):
+        plan = scheduler(max_age_ns=50 * MS)
+        now = 1_000 * MS
+        assert plan.accept(clock_chunk(now - age_ms * MS, plan.next_request(now)), now) == reason
+
+
+def test_the_next_plan_is_asked_for_before_this_one_is_too_old() -> None:
+    plan = scheduler(max_age_ns=50 * MS)
+    t0 = 1_000 * MS
+    plan.accept(clock_chunk(t0, plan.next_request(t0)), t0)
+    assert not plan.wants_plan(t0 + 49 * MS)
+    assert plan.wants_plan(t0 + 50 * MS)

@@ -141,6 +141,7 @@ class World:
         tolerance: Sequence[float] = TOLERANCE,
         most_ticks: int = 4_000,
         smooth: bool = False,
+        history_ns: int = 0,
         **scheduling,
     ) -> None:
         self.clock = clock or VirtualClock(1_000 * MS)
@@ -150,7 +151,9 @@ class World:
         self._most_ticks = most_ticks
         more = (np.array(ACCELERATION), np.array(JERK)) if smooth else ()
         limits = JointLimits(JOINTS, np.array(LOW), np.array(HIGH), np.array(VELOCITY), *more)
-        self.settings = LoopSettings(PERIOD, limits, np.array(tolerance), 100 * MS, 500 * MS, 50 * MS)
+        self.settings = LoopSettings(
+            PERIOD, limits, np.array(tolerance), 100 * MS, 500 * MS, 50 * MS, history_ns=history_ns
+        )
         fields = {"answer_timeout_ns": 100 * MS, "start_ns": self.start}
         self.scheduler = Scheduler(joints=JOINTS, chunk_length=H, dt_ns=DT, policy_hash=HASH, **(fields | scheduling))
         parts = Parts(

@@ -92,3 +92,11 @@ def test_a_frame_of_another_size_is_a_reason_too(tmp_path: Path) -> None:
 def test_a_log_that_does_not_say_what_it_was_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
     with pytest.raises(LogError, match=r"a\.mcap does not say what its robot and its policy's contract were"):
         read_demonstration(write_episode(tmp_path / "a.mcap", metadata=metadata))
+
+
+def test_the_state_of_a_sample_is_the_one_that_was_shown(tmp_path: Path) -> None:
+    path = write_episode(tmp_path / "a.mcap", (4, 5), change=lambda made: replace(made, state=state(made.seq - 0.5)))
+    assert [sample.state.tolist() for sample in read_demonstration(path).samples] == [
+        [13.5, 23.5, 3.5],
+        [14.5, 24.5, 4.5],
+    ]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vla_runtime.core.errors import ContractMismatch
 from vla_runtime.core.spec import CameraSpec
+from vla_runtime.core.types import StateTrack
 from vla_runtime.plugins.planners.observe import NotReady, Observer, StateReader, fit, plan
 
 from .policies import ACTIONS, EXTRAS, FRONT, JOINTS, MS, NOW, SPEC, WRIST, Policy, cameras, frame, picture, request
@@ -131,3 +132,19 @@ def test_an_untrained_instruction_never_reaches_the_policy() -> None:
     with pytest.raises(ContractMismatch, match="'fly'"):
         plan(policy, seen, 0, 0)
     assert policy.asked == []
+
+
+@pytest.mark.parametrize(("state_time", "shown"), [("capture", 0.16), ("request", 0.2)])
+def test_the_state_is_of_the_instant_that_the_contract_names(state_time: str, shown: float) -> None:
+    """The joint 'turn' went from 0 to 0.2 over the last 100 ms; the oldest image is 20 ms old."""
+    asked = request()
+    newest = replace(asked.state, stamp_ns=NOW)
+    before = StateTrack(np.array([NOW - 100 * MS]), np.array([[0.1, 0.0]]), np.array([[0.5, 0.6]]),
+                        np.array([[8.0, 9.0]]))  # fmt: skip
+    contract = msgspec.structs.replace(SPEC, state_time=state_time)
+    asked = replace(asked, state=newest, history=before)
+    seen = observer(contract, front=frame(20), wrist=frame(5, (2, 3))).observe(asked, NOW)
+    assert seen.state[0] == np.float32(shown)
+    assert seen.robot.position[1] == pytest.approx(shown)
+    chunk = plan(Policy(spec=contract), seen, 0, 0)
+    assert chunk.state is seen.robot

@@ -338,3 +338,35 @@ def test_the_child_of_a_killed_parent_goes_too(ipc):
     parent.kill()
     parent.communicate()
     eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_silent_planner_is_down_until_it_is_heard_again(ipc, camera):
+    planner = ProcessPlanner(planner_settings(CONFIG, ipc), ipc, 60_000_000_000, 300_000_000)
+    try:
+        planner.wait_ready(30)
+        seqs = iter(range(10_000))
+        answer(planner, seqs)
+        pid = planner.pid
+        os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: not status(planner).up)
+        assert "the planner has been silent for" in status(planner).failure
+        os.kill(pid, signal.SIGCONT)
+        eventually(lambda: status(planner).up)
+        answer(planner, seqs)
+        assert (planner.pid, planner.restarts) == (pid, 0)
+    finally:
+        planner.close()
+
+
+def test_who_has_not_listened_does_not_take_the_planner_for_silent(ipc, camera):
+    planner = ProcessPlanner(planner_settings(CONFIG, ipc), ipc, 60_000_000_000, 500_000_000)
+    try:
+        planner.wait_ready(30)
+        seqs = iter(range(10_000))
+        answer(planner, seqs)
+        planner.request(request(next(seqs)))
+        time.sleep(1)  # as a control process that was stopped
+        assert planner.status(time.monotonic_ns()).up
+        assert len(planner.poll(time.monotonic_ns())) == 1
+    finally:
+        planner.close()

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vla_runtime.core.errors import MalformedMessage
-from vla_runtime.core.types import ActionChunk, Frame, PlanRequest, RobotState
+from vla_runtime.core.types import ActionChunk, Frame, PlanRequest, RobotState, StateTrack
 from vla_runtime.wire import plan, robot
 from vla_runtime.wire.frames import FrameMessage, decode_frame, encode_frame, pixels_of
 
@@ -38,6 +38,7 @@ FROM_PLANNER = [
     plan.Alive(5, 6),
     plan.NoPlan(7, "why"),
     plan.Chunk(1, 2, 3, 4, "hash", 2, 3, bytes(24), {"front": 5}, 6),
+    plan.Chunk(1, 2, 3, 4, "hash", 2, 3, bytes(24), {}, 6, plan.Measured((0.1,), (0.2,), (), 5, -1)),
 ]
 ASK = plan.request_message(PlanRequest(1, 2, STATE, "reach left", 3))
 
@@ -86,6 +87,34 @@ def test_a_request_arrives_to_the_bit(velocity):
     assert np.array_equal(came.state.position, state.position)
     assert np.array_equal(came.state.extras, state.extras)
     assert (came.state.velocity is None) if velocity is None else np.array_equal(came.state.velocity, velocity)
+
+
+@pytest.mark.parametrize("velocity", [True, False])
+def test_what_the_robot_measured_before_arrives_to_the_bit(velocity):
+    random = np.random.default_rng(0)
+    speeds = random.normal(size=(5, 2)) if velocity else None
+    track = StateTrack(np.arange(5) * 10**17, random.normal(size=(5, 2)), speeds, random.normal(size=(5, 1)))
+    state = RobotState(np.zeros(2), np.zeros(2) if velocity else None, 6, 6, np.zeros(1))
+    message = plan.request_message(PlanRequest(1, 2, state, "go", 3, track))
+    came = plan.request_from(plan.decode_ask(message)).history
+    for name in ("stamps_ns", "position", "velocity", "extras"):
+        mine, theirs = getattr(track, name), getattr(came, name)
+        assert theirs is None if mine is None else np.array_equal(mine, theirs)
+    ask = plan.decode_ask(message)
+    for broken in ({"history": ask.history[:-8]}, {"history_stamps": ask.history_stamps[:-1]}, {"history_stamps": b""}):
+        with pytest.raises(MalformedMessage, match="history"):
+            plan.decode_ask(plan.encode(msgspec.structs.replace(ask, **broken)))
+
+
+@pytest.mark.parametrize("velocity", [np.array([1.0, 2.0]), None])
+def test_the_state_that_a_policy_was_shown_arrives_to_the_bit(velocity):
+    state = RobotState(np.array([0.1, math.pi]), velocity, 2**62, -1, np.array([1e-300]))
+    chunk = ActionChunk(np.zeros((1, 1), np.float32), 1, 2, 3, 4, "hash", {}, 5, state)
+    came = plan.chunk_from(plan.decode_from_planner(plan.chunk_message(chunk))).state
+    assert (came.stamp_ns, came.seq) == (2**62, -1)
+    assert np.array_equal(came.position, state.position)
+    assert np.array_equal(came.extras, state.extras)
+    assert (came.velocity is None) if velocity is None else np.array_equal(came.velocity, velocity)
 
 
 def test_a_chunk_arrives_to_the_bit():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def build_loop(
     first_request: int = 0,
 ) -> ControlLoop:
     """One episode's loop around the given outside world. Live, simulated and replayed runs all begin here."""
-    settings = loop_settings(config)
+    settings = replace(loop_settings(config), history_ns=_history_ns(config, spec))
     scheduler = Scheduler(
         joints=config.joint_names,
         chunk_length=spec.chunk_length,
@@ -60,12 +61,18 @@ def build_loop(
         policy_hash=policy_hash,
         replan_interval=config.policy.replan_interval,
         answer_timeout_ns=_ns(config.policy.answer_timeout_ms),
+        max_age_ns=_ns(config.policy.max_plan_age_ms) or None,
         start_ns=start_ns,
         first_request=first_request,
     )
     safety = default_chain(settings.limits, settings.period_ns)
     parts = Parts(clock, robot, planner, scheduler, safety, recorder, stop)
     return ControlLoop(parts, settings, instruction, start_ns, episode)
+
+
+def _history_ns(config: RobotConfig, spec: PolicySpec) -> int:
+    """How old a state may be shown to the policy: as old as an image."""
+    return _ns(config.policy.frame_timeout_ms) if spec.state_time == "capture" and spec.cameras else 0
 
 
 def joint_limits(config: RobotConfig) -> JointLimits:

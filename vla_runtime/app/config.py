@@ -85,7 +85,10 @@ class ControlConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which policy file, and how it is run. ``replan_interval`` left out: open loop."""
+    """Which policy file, and how it is run. ``replan_interval`` left out: open loop.
+
+    ``max_plan_age_ms`` 0: a chunk's whole length.
+    """
 
     file: str
     step_hz: Rate
@@ -94,6 +97,8 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     answer_timeout_ms: Positive = 300.0
     hang_timeout_ms: Positive = 1000.0
+    heartbeat_timeout_ms: Positive = 1000.0
+    max_plan_age_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
     frame_timeout_ms: Positive = 250.0
 
 

@@ -136,8 +136,20 @@ def _check_values(config: RobotConfig) -> None:
         raise ConfigError("host: local needs a device for vla-host to drive", "$.device")
     if config.robot.endpoint:
         check_endpoint(config.robot.endpoint, insecure=config.robot.insecure, path="$.robot.endpoint")
+    _check_policy(config)
     for index, camera in enumerate(config.cameras):
         _check_camera(camera, f"$.cameras[{index}]")
+
+
+def _check_policy(config: RobotConfig) -> None:
+    policy = config.policy
+    least_ms = 1e3 * (policy.replan_interval or 1) / policy.step_hz
+    if policy.max_plan_age_ms and not policy.max_plan_age_ms > least_ms:
+        raise ConfigError(
+            f"{policy.max_plan_age_ms:g} ms, expected 0 for no limit, or more than the {least_ms:g} ms that a plan is "
+            "followed for before the next one takes over",
+            "$.policy.max_plan_age_ms",
+        )
 
 
 def _check_camera(camera: CameraConfig, path: str) -> None:

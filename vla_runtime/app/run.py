@@ -163,7 +163,10 @@ class _Run:
             self.stack.callback(self.recorder.close)
             frame_endpoint = self.recorder.frame_endpoint
         settings = planner_settings(self.config, ipc, frame_endpoint)
-        self.planner = ProcessPlanner(settings, private, round(self.config.policy.hang_timeout_ms * 1e6))
+        hang_ns, heartbeat_ns = (
+            round(ms * 1e6) for ms in (self.config.policy.hang_timeout_ms, self.config.policy.heartbeat_timeout_ms)
+        )
+        self.planner = ProcessPlanner(settings, private, hang_ns, heartbeat_ns)
         self.stack.callback(self._close_planner)
         return ipc
 

@@ -17,7 +17,10 @@ __all__ = ["LoopSettings", "Situation", "health"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoopSettings:
-    """The loop's constants: times in ns, ``align_tolerance`` f64[D] in each joint's unit."""
+    """The loop's constants: times in ns, ``align_tolerance`` f64[D] in each joint's unit.
+
+    ``history_ns``: how far back a request tells what the robot measured; 0 for a policy that does not look back.
+    """
 
     period_ns: int
     limits: JointLimits
@@ -26,6 +29,7 @@ class LoopSettings:
     hold_timeout_ns: int = 3_000_000_000
     settle_ns: int = 100_000_000
     gap_timeout_ns: int = 250_000_000
+    history_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from vla_runtime.control.cause import Cause, Stop
 from vla_runtime.control.health import LoopSettings, Situation, health
+from vla_runtime.control.history import StateHistory
 from vla_runtime.control.machine import ModeMachine
 from vla_runtime.control.metrics import LoopMetrics
 from vla_runtime.control.mode import Mode
@@ -28,6 +29,7 @@ class ControlLoop:
         self.parts, self.settings, self.instruction, self.episode = parts, settings, instruction, episode
         self.metrics = LoopMetrics()
         self.mode = ModeMachine(start_ns)
+        self.history = StateHistory(settings.history_ns)
         self.state: RobotState | None = None
         self._begun = self._checked = self._aligned = False
         self._moved_ns = start_ns
@@ -64,6 +66,8 @@ class ControlLoop:
         if states:
             self.state = states[-1]
             self.metrics.states(states)
+            for state in states:
+                self.history.add(state)
             self.parts.recorder.states(self.metrics.ticks, states)
         return self.parts.stop()
 
@@ -75,7 +79,7 @@ class ControlLoop:
         if self.state is None or not self.mode.plans or not self.parts.scheduler.wants_plan(now):
             return -1
         seq = self.parts.scheduler.next_request(now)
-        request = PlanRequest(seq, now, self.state, self.instruction, self.episode)
+        request = PlanRequest(seq, now, self.state, self.instruction, self.episode, self.history.track())
         self.parts.planner.request(request)
         self.parts.recorder.request(self.metrics.ticks, request)
         return request.seq

@@ -31,6 +31,8 @@ class Scheduler:
         replan_interval: s, with the meaning of torchrl's MultiStepActorWrapper: 1 is closed loop, 1 < s < H
             receding horizon, None (or H) open loop.
         answer_timeout_ns: an unanswered request is repeated after this long.
+        max_age_ns: a chunk captured longer ago than this is not followed, though it may have rows left; None for no
+            such limit.
         start_ns: when the episode began. ``covered_ns`` counts from there: the last instant that a row covered.
         first_request: the first request's number. Continue it over episodes, and no late answer is taken for another.
     """
@@ -44,6 +46,7 @@ class Scheduler:
         policy_hash: str,
         replan_interval: int | None = None,
         answer_timeout_ns: int = 1_000_000_000,
+        max_age_ns: int | None = None,
         start_ns: int = 0,
         first_request: int = 0,
     ) -> None:
@@ -54,9 +57,10 @@ class Scheduler:
         self._shape = (chunk_length, len(self._joints))
         self._dt_ns = dt_ns
         self._steps_ns = steps * dt_ns
+        rows_ns = chunk_length * dt_ns
+        self._reach_ns = rows_ns if max_age_ns is None else min(rows_ns, max_age_ns)
         self._policy_hash = policy_hash
         self._answer_timeout_ns = answer_timeout_ns
-        self._length_ns = chunk_length * dt_ns
         self._chunk: ActionChunk | None = None
         self._trajectory: Trajectory | None = None
         self._takeover_ns = 0
@@ -84,7 +88,7 @@ class Scheduler:
             return now_ns - self._waiting_since_ns >= self._answer_timeout_ns
         if self._chunk is None:
             return True
-        end_ns = self._chunk.t0_ns + self._length_ns
+        end_ns = self._chunk.t0_ns + self._reach_ns
         next_takeover_ns = min(self._takeover_ns + self._steps_ns, end_ns)
         return now_ns >= next_takeover_ns - self._delay.at(now_ns)
 
@@ -121,7 +125,7 @@ class Scheduler:
         if self._chunk is None or self._trajectory is None:
             return None
         elapsed_ns = now_ns - self._chunk.t0_ns
-        if not 0 <= elapsed_ns < self._length_ns:
+        if not 0 <= elapsed_ns < self._reach_ns:
             return None
         self.covered_ns = now_ns
         return self._trajectory.at(elapsed_ns)
@@ -141,6 +145,7 @@ class Scheduler:
             return f"not finite: row {row}, {self._joints[column]}"
         if chunk.t0_ns > now_ns:
             return f"future: captured {(chunk.t0_ns - now_ns) / 1e6:.1f} ms ahead of now"
-        if now_ns >= chunk.t0_ns + self._length_ns:
-            return f"past: captured {(now_ns - chunk.t0_ns) / 1e6:.1f} ms ago, no row is left"
+        if now_ns >= chunk.t0_ns + self._reach_ns:
+            age, reach = (now_ns - chunk.t0_ns) / 1e6, self._reach_ns / 1e6
+            return f"past: captured {age:.1f} ms ago, no row is followed after {reach:.1f} ms"
         return ""

@@ -21,6 +21,7 @@ __all__ = [
     "Normalisation",
     "PolicySpec",
     "StateSpec",
+    "StateTime",
     "Unit",
 ]
 
@@ -29,6 +30,7 @@ METADATA_KEY = "vla_runtime.policy_spec"
 """Where the JSON lies: ONNX ``metadata_props`` key, TorchScript ``_extra_files`` name."""
 
 Unit = Literal["rad", "m", "none"]
+StateTime = Literal["capture", "request"]
 
 
 class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +80,11 @@ class GoldenSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a policy expects and gives. ``dt_ns`` is the time between two rows of a chunk."""
+    """What a policy expects and gives. ``dt_ns`` is the time between two rows of a chunk.
+
+    ``state_time``: the instant of the state that is shown with the images: that of the oldest image (``capture``), or
+    the newest state when the plan was asked for (``request``). A policy must be shown what it was trained on.
+    """
 
     name: str
     chunk_length: int
@@ -89,6 +95,7 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instruction: InstructionEncoding
     head: Literal["continuous", "tokens"]
     normalisation: Normalisation
+    state_time: StateTime = "request"
     format_version: int = FORMAT_VERSION
     golden: GoldenSample | None = None
     checkpoint_sha256: str = ""

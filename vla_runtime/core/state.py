@@ -1,4 +1,4 @@
-"""The policy's state inputs, picked by name out of what the robot measured."""
+"""The policy's state inputs: what the robot measured at the instant of the images, picked by name."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vla_runtime.core.types import F32, RobotState
+from vla_runtime.core.types import F32, RobotState, StateTrack
 
-__all__ = ["StateInputs"]
+__all__ = ["StateInputs", "state_at"]
 
 
 class StateInputs:
@@ -41,3 +41,37 @@ class StateInputs:
         if state.velocity is None and any(field == "velocity" for field, _ in self._places):
             raise ValueError("the policy reads joint velocities, which this robot does not measure")
         return np.array([getattr(state, field)[i] for field, i in self._places], dtype=np.float32)
+
+
+def state_at(stamp_ns: int, newest: RobotState, track: StateTrack | None) -> RobotState:
+    """The robot's state at ``stamp_ns``: linear between the two measurements around it.
+
+    Before the oldest measurement of ``track`` it is the oldest, after ``newest`` that. A state that is not ``newest``
+    itself knows no task and has the ``seq`` of no measurement: -1.
+    """
+    if track is None or len(track.stamps_ns) == 0 or stamp_ns >= newest.stamp_ns:
+        return newest
+    stamps = track.stamps_ns
+    after = int(np.searchsorted(stamps, stamp_ns))  # the first measurement at stamp_ns or later
+    if after == 0:
+        return _row(track, 0, int(stamps[0]))
+    if after < len(stamps) and stamps[after] == stamp_ns:
+        return _row(track, after, stamp_ns)
+    before = _row(track, after - 1, int(stamps[after - 1]))
+    later = _row(track, after, int(stamps[after])) if after < len(stamps) else newest
+    share = (stamp_ns - before.stamp_ns) / (later.stamp_ns - before.stamp_ns)
+    velocity = None
+    if before.velocity is not None and later.velocity is not None:
+        velocity = before.velocity + share * (later.velocity - before.velocity)
+    return RobotState(
+        before.position + share * (later.position - before.position),
+        velocity,
+        stamp_ns,
+        -1,
+        before.extras + share * (later.extras - before.extras),
+    )
+
+
+def _row(track: StateTrack, index: int, stamp_ns: int) -> RobotState:
+    velocity = None if track.velocity is None else track.velocity[index]
+    return RobotState(track.position[index], velocity, stamp_ns, -1, track.extras[index])

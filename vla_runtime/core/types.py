@@ -15,6 +15,7 @@ import numpy.typing as npt
 __all__ = [
     "F32",
     "F64",
+    "I64",
     "U8",
     "ActionChunk",
     "Frame",
@@ -23,12 +24,14 @@ __all__ = [
     "PlanRequest",
     "PlannerStatus",
     "RobotState",
+    "StateTrack",
     "TaskStatus",
     "Tick",
 ]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
 
@@ -75,20 +78,37 @@ class RobotState:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StateTrack:
+    """What the robot measured over the last moments, thinned: ``stamps_ns`` i64[N], strictly rising, ``position``
+    f64[N, D], ``velocity`` f64[N, D] or None, ``extras`` f64[N, E].
+    """
+
+    stamps_ns: I64
+    position: F64
+    velocity: F64 | None
+    extras: F64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """The policy's input: frames by camera name, ``state`` f32[S], and the oldest capture among the frames."""
+    """The policy's input: frames by camera name, ``state`` f32[S], and the oldest capture among the frames.
+
+    ``robot``: the robot's state at that capture, of which ``state`` is picked.
+    """
 
     images: Mapping[str, Frame]
     state: F32
     instruction: str
     stamp_ns: int
+    robot: RobotState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanRequest:
     """A call for one chunk, sent at ``stamp_ns``.
 
-    ``seq`` counts up through all episodes of a run, so that no late answer fits a later request.
+    ``seq`` counts up through all episodes of a run, so that no late answer fits a later request. ``state`` is the
+    robot's newest; ``history`` what it measured before, so that images are shown with the state of their instant.
     """
 
     seq: int
@@ -96,14 +116,16 @@ class PlanRequest:
     state: RobotState
     instruction: str
     episode: int = 0
+    history: StateTrack | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActionChunk:
     """A policy's answer: ``actions`` f32[H, A] in physical units; row i is meant for ``t0_ns + i * dt_ns``.
 
-    ``frames`` names the camera frames that were looked at, as {camera: seq}, so that a log can re-infer it.
-    ``sent_ns``: when the planner handed it over, 0 for unknown.
+    ``frames`` names the camera frames that were looked at, as {camera: seq}, and ``state`` is the robot's state that
+    was shown with them, so that a log can re-infer it and train on it. ``sent_ns``: when the planner handed it over, 0
+    for unknown.
     """
 
     actions: F32
@@ -114,6 +136,7 @@ class ActionChunk:
     policy_hash: str
     frames: Mapping[str, int] = field(default_factory=dict)
     sent_ns: int = 0
+    state: RobotState | None = None
 
 
 @dataclass(frozen=True, slots=True)

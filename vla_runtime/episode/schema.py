@@ -87,7 +87,10 @@ class RequestPayload(msgspec.Struct, frozen=True):
 
 
 class ChunkPayload(msgspec.Struct, frozen=True):
-    """``/chunk``: ``actions`` in row-major order; ``refusal`` is "" when the chunk was accepted."""
+    """``/chunk``: ``actions`` in row-major order; ``refusal`` is "" when the chunk was accepted.
+
+    ``state``: the robot's state that the policy was shown, null where that is not known.
+    """
 
     tick: int
     refusal: str
@@ -101,6 +104,7 @@ class ChunkPayload(msgspec.Struct, frozen=True):
     dtype: str
     actions: list[float | int]
     sent_ns: int = 0
+    state: StateFields | None = None
 
 
 def _scalar(value: Any) -> Any:
@@ -217,6 +221,7 @@ def encode_chunk(tick: int, chunk: ActionChunk, refusal: str) -> bytes:
         ChunkPayload(
             tick, refusal, chunk.seq, chunk.request_seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash,
             dict(chunk.frames), list(actions.shape), actions.dtype.str, _list(actions.ravel()), chunk.sent_ns,
+            None if chunk.state is None else StateFields(*_lists(chunk.state)),
         )
     )  # fmt: skip
 
@@ -228,13 +233,7 @@ def decode_chunk(data: bytes) -> tuple[int, ActionChunk, str]:
         raise ValueError(f"chunk of dtype {payload.dtype!r}; valid: {', '.join(sorted(_EXACT_DTYPES))}")
     actions: Any = np.array(payload.actions, dtype=payload.dtype).reshape(payload.shape)
     chunk = ActionChunk(
-        actions,
-        payload.t0_ns,
-        payload.dt_ns,
-        payload.seq,
-        payload.request_seq,
-        payload.policy_hash,
-        payload.frames,
-        payload.sent_ns,
-    )
+        actions, payload.t0_ns, payload.dt_ns, payload.seq, payload.request_seq, payload.policy_hash, payload.frames,
+        payload.sent_ns, None if payload.state is None else _state(payload.state),
+    )  # fmt: skip
     return payload.tick, chunk, payload.refusal

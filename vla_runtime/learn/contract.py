@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from vla_runtime.core.instructions import InstructionEncoding
-from vla_runtime.core.spec import ActionSpec, CameraSpec, PolicySpec, StateSpec, Unit
+from vla_runtime.core.spec import ActionSpec, CameraSpec, PolicySpec, StateSpec, StateTime, Unit
 from vla_runtime.learn.scaling import Scaling, statistics
 
 __all__ = ["TaskFacts", "make_spec"]
@@ -20,6 +20,7 @@ class TaskFacts:
     """What a contract says about a task before any data is seen.
 
     ``actions`` and ``state`` map names to units, in order; ``cameras`` maps names to (height, width), in order.
+    ``state_time``: the instant of the states in the data.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TaskFacts:
     dt_ns: int
     chunk_length: int
     text_vocab: int = 256
+    state_time: StateTime = "request"
 
     def encoding(self) -> InstructionEncoding:
         """TinyVLA's hash of the instruction.
@@ -74,6 +76,7 @@ def make_spec(
         instruction=facts.encoding(),
         head=head,
         normalisation=Scaling(state_mean, state_std, action_mean, action_std).normalisation(),
+        state_time=facts.state_time,
     )
     spec.check()
     return spec

@@ -132,6 +132,7 @@ def task_facts(found: Sequence[Demonstration]) -> TaskFacts:
         dt_ns=spec.dt_ns,
         chunk_length=spec.chunk_length,
         text_vocab=_text_vocab(texts),
+        state_time=spec.state_time,
     )
 
 
@@ -147,6 +148,7 @@ def _differences(ours: PolicySpec, theirs: PolicySpec) -> dict[str, tuple[object
             "cameras": [(camera.name, camera.height, camera.width) for camera in spec.cameras],
             "chunk length": spec.chunk_length,
             "dt_ns": spec.dt_ns,
+            "state_time": spec.state_time,
         }
         for spec in (ours, theirs)
     ]

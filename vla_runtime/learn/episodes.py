@@ -22,7 +22,9 @@ __all__ = ["Demonstration", "Sample", "read_demonstration"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One chunk f32[H, A], the state f32[S] and the instruction it was asked for with, and its frames {camera: seq}."""
+    """One chunk f32[H, A], the state f32[S] that was shown, the instruction it was asked for with, and its frames
+    {camera: seq}.
+    """
 
     state: F32
     instruction: str
@@ -110,7 +112,7 @@ def _sample(chunk: ActionChunk, request: PlanRequest | None, inputs: StateInputs
     if request is None:
         raise _NoSample("request missing")
     try:
-        state = inputs.pick(request.state)
+        state = inputs.pick(request.state if chunk.state is None else chunk.state)
     except ValueError as error:
         raise _NoSample(str(error)) from error
     if not np.isfinite(state).all():

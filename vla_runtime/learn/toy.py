@@ -55,6 +55,7 @@ def facts(chunk_length: int = 8) -> TaskFacts:
         instructions=(INSTRUCTION,),
         dt_ns=PERIOD_NS,
         chunk_length=chunk_length,
+        state_time="capture",
     )
 
 

@@ -8,19 +8,22 @@ import msgspec
 import numpy as np
 
 from vla_runtime.core.errors import MalformedMessage
-from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState
+from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState, StateTrack
 from vla_runtime.wire.decode import decoder
 
 __all__ = [
-    "Alive", "Ask", "Chunk", "Failed", "FromPlanner", "NoPlan", "Ready", "chunk_from", "chunk_message", "decode_ask",
-    "decode_from_planner", "encode", "request_from", "request_message",
+    "Alive", "Ask", "Chunk", "Failed", "FromPlanner", "Measured", "NoPlan", "Ready", "chunk_from", "chunk_message",
+    "decode_ask", "decode_from_planner", "encode", "request_from", "request_message",
 ]  # fmt: skip
 
 MAX_VALUES = 1_000_000
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """A plan request with the robot's newest state."""
+    """A plan request with the robot's newest state and, f64 and i64 in little endian, what it measured before.
+
+    ``history_stamps`` is i64[N], ``history`` f64[N, V]: position, velocity if the state has one, extras.
+    """
 
     episode: int
     seq: int
@@ -31,6 +34,18 @@ class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
     extras: tuple[float, ...]
     state_stamp_ns: int
     state_seq: int
+    history_stamps: bytes = b""
+    history: bytes = b""
+
+
+class Measured(msgspec.Struct, frozen=True, array_like=True):
+    """A robot state at an instant."""
+
+    position: tuple[float, ...]
+    velocity: tuple[float, ...] | None
+    extras: tuple[float, ...]
+    stamp_ns: int
+    seq: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -61,7 +76,10 @@ class NoPlan(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """An action chunk, sent at ``sent_ns``: ``values`` is f32[rows, columns], C order, little endian."""
+    """An action chunk, sent at ``sent_ns``: ``values`` is f32[rows, columns], C order, little endian.
+
+    ``state``: what the policy was shown.
+    """
 
     request_seq: int
     seq: int
@@ -73,6 +91,7 @@ class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
     values: bytes
     frames: dict[str, int]
     sent_ns: int = 0
+    state: Measured | None = None
 
 
 FromPlanner = Ready | Failed | Alive | NoPlan | Chunk
@@ -83,8 +102,16 @@ _from_planner: Callable[[bytes], FromPlanner] = decoder(FromPlanner, "a planner'
 
 
 def decode_ask(data: bytes) -> Ask:
-    """Bytes from the control process. Raises MalformedMessage."""
-    return _ask(data)
+    """Bytes from the control process. Raises MalformedMessage, also when the history's bytes are no whole rows."""
+    ask = _ask(data)
+    rows, rest = divmod(len(ask.history_stamps), 8)
+    if rest or len(ask.history) != 8 * rows * _width(ask):
+        raise MalformedMessage(f"{len(ask.history)} bytes for a history of {rows} rows")
+    return ask
+
+
+def _width(ask: Ask) -> int:
+    return len(ask.position) * (1 if ask.velocity is None else 2) + len(ask.extras)
 
 
 def decode_from_planner(data: bytes) -> FromPlanner:
@@ -100,20 +127,36 @@ def decode_from_planner(data: bytes) -> FromPlanner:
 
 
 def request_message(request: PlanRequest) -> bytes:
-    state = request.state
+    state, track = request.state, request.history
+    stamps, rows = (b"", b"") if track is None else (track.stamps_ns.astype("<i8").tobytes(), _rows(track))
     return encode(
         Ask(
             request.episode, request.seq, request.stamp_ns, request.instruction, tuple(state.position.tolist()),
             None if state.velocity is None else tuple(state.velocity.tolist()), tuple(state.extras.tolist()),
-            state.stamp_ns, state.seq,
+            state.stamp_ns, state.seq, stamps, rows,
         )
     )  # fmt: skip
+
+
+def _rows(track: StateTrack) -> bytes:
+    parts = [track.position, track.extras] if track.velocity is None else [track.position, track.velocity, track.extras]
+    return np.hstack(parts).astype("<f8", copy=False).tobytes()
 
 
 def request_from(ask: Ask) -> PlanRequest:
     velocity = None if ask.velocity is None else np.array(ask.velocity)
     state = RobotState(np.array(ask.position), velocity, ask.state_stamp_ns, ask.state_seq, np.array(ask.extras))
-    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction, ask.episode)
+    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction, ask.episode, _track(ask))
+
+
+def _track(ask: Ask) -> StateTrack | None:
+    if not ask.history_stamps:
+        return None
+    stamps = np.frombuffer(ask.history_stamps, dtype="<i8")
+    rows = np.frombuffer(ask.history, dtype="<f8").reshape(len(stamps), _width(ask))
+    joints, extras = len(ask.position), len(ask.extras)
+    velocity = None if ask.velocity is None else rows[:, joints : 2 * joints]
+    return StateTrack(stamps, rows[:, :joints], velocity, rows[:, rows.shape[1] - extras :])
 
 
 def chunk_message(chunk: ActionChunk) -> bytes:
@@ -122,20 +165,24 @@ def chunk_message(chunk: ActionChunk) -> bytes:
     return encode(
         Chunk(
             chunk.request_seq, chunk.seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash, rows, columns, values,
-            dict(chunk.frames), chunk.sent_ns,
+            dict(chunk.frames), chunk.sent_ns, None if chunk.state is None else _measured(chunk.state),
         )
     )  # fmt: skip
 
 
+def _measured(state: RobotState) -> Measured:
+    velocity = None if state.velocity is None else tuple(state.velocity.tolist())
+    return Measured(tuple(state.position.tolist()), velocity, tuple(state.extras.tolist()), state.stamp_ns, state.seq)
+
+
 def chunk_from(message: Chunk) -> ActionChunk:
     actions = np.frombuffer(message.values, dtype="<f4").reshape(message.rows, message.columns)
+    seen = message.state
+    state = None
+    if seen is not None:
+        velocity = None if seen.velocity is None else np.array(seen.velocity)
+        state = RobotState(np.array(seen.position), velocity, seen.stamp_ns, seen.seq, np.array(seen.extras))
     return ActionChunk(
-        actions,
-        message.t0_ns,
-        message.dt_ns,
-        message.seq,
-        message.request_seq,
-        message.policy_hash,
-        message.frames,
-        message.sent_ns,
-    )
+        actions, message.t0_ns, message.dt_ns, message.seq, message.request_seq, message.policy_hash, message.frames,
+        message.sent_ns, state,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ def reinfer(episode: Episode, policy: Policy) -> Finding:
                 skipped += 1
                 continue
             observer = Observer(policy.spec, cameras, states, max_age_ns=1 << 62)
-            again = plan(policy, observer.observe(request, request.stamp_ns), request.seq, chunk.seq)
+            asked = request if chunk.state is None else replace(request, state=chunk.state)  # what was shown then
+            again = plan(policy, observer.observe(asked, request.stamp_ns), request.seq, chunk.seq)
             error = np.abs(again.actions.astype(np.float64) - chunk.actions).max(axis=0)
             worst = np.maximum(worst, error)
             finding.compared += 1

@@ -81,6 +81,7 @@ def expert_for(config: RobotConfig, task: str, instructions: Sequence[str], chun
         instruction=InstructionEncoding("table", len(instructions), tuple(instructions)),
         head="continuous",
         normalisation=Normalisation((0.0,) * count, (1.0,) * count, (0.0,) * count, (1.0,) * count),
+        state_time="capture",
     )
     spec.check()
     for instruction in instructions:

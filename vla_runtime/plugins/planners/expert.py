@@ -49,6 +49,7 @@ def expert_think(expert: Expert, device: Demonstrator, device_ns: Callable[[], i
             request_seq=request.seq,
             policy_hash=policy_hash,
             frames={name: frame.seq for name, frame in observation.images.items()},
+            state=observation.robot,
         )
 
     return think

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from vla_runtime.core.errors import VlaError
 from vla_runtime.core.protocols import Camera, Policy
 from vla_runtime.core.spec import CameraSpec, PolicySpec
-from vla_runtime.core.state import StateInputs
+from vla_runtime.core.state import StateInputs, state_at
 from vla_runtime.core.types import F32, U8, ActionChunk, Frame, Observation, PlanRequest, RobotState
 
 __all__ = ["NotReady", "Observer", "StateReader", "fit", "plan"]
@@ -44,12 +44,15 @@ class Observer:
 
     def __init__(self, spec: PolicySpec, cameras: Mapping[str, Camera], states: StateReader, max_age_ns: int) -> None:
         self._specs = spec.cameras
+        self._at_capture = spec.state_time == "capture"
         self._cameras = cameras
         self._states = states
         self._max_age_ns = max_age_ns
 
     def observe(self, request: PlanRequest, now_ns: int) -> Observation:
         """The observation for ``request``, stamped with the oldest capture in it.
+
+        Its state is of the instant that the policy's contract names.
 
         Raises:
             NotReady: a camera has sent nothing yet, or nothing fresh.
@@ -68,7 +71,8 @@ class Observer:
                 )
             frames[spec.name] = frame
         stamp_ns = min((frame.capture_ns for frame in frames.values()), default=request.state.stamp_ns)
-        return Observation(frames, self._states.read(request.state), request.instruction, stamp_ns)
+        robot = state_at(stamp_ns, request.state, request.history) if self._at_capture else request.state
+        return Observation(frames, self._states.read(robot), request.instruction, stamp_ns, robot)
 
 
 def fit(pixels: U8, camera: CameraSpec) -> U8:
@@ -102,4 +106,5 @@ def plan(policy: Policy, observation: Observation, request_seq: int, chunk_seq: 
         request_seq=request_seq,
         policy_hash=policy.hash,
         frames={name: frame.seq for name, frame in observation.images.items()},
+        state=observation.robot,
     )

@@ -38,12 +38,17 @@ class ProcessPlanner:
         settings: what the child must know; ``endpoint`` and ``parent_pid`` are filled in here.
         directory: private directory for the sockets.
         hang_ns: a child silent for this long is taken for hung. Longer than the slowest inference.
+        heartbeat_ns: one silent for this long is down until it is heard again; None for ``hang_ns``.
     """
 
-    def __init__(self, settings: PlannerSettings, directory: Path, hang_ns: int) -> None:
+    def __init__(
+        self, settings: PlannerSettings, directory: Path, hang_ns: int, heartbeat_ns: int | None = None
+    ) -> None:
         self._settings = settings
         self._directory = directory
         self._hang_ns = hang_ns
+        self._heartbeat_ns = hang_ns if heartbeat_ns is None else heartbeat_ns
+        self._early: list[ActionChunk] = []
         self._context = zmq.Context.instance()
         self._generation = 0
         self._failure = ""
@@ -99,11 +104,17 @@ class ProcessPlanner:
             send(self._socket, wire.request_message(request))
 
     def poll(self, now_ns: int) -> list[ActionChunk]:
-        chunks = self._receive(now_ns)  # first: what it has said counts as a sign of life
+        chunks = [*self._early, *self._receive(now_ns)]  # first: what it has said counts as a sign of life
+        self._early.clear()
         self._watch(now_ns)
         return chunks
 
     def status(self, now_ns: int) -> PlannerStatus:
+        if self._ready_ns is not None and now_ns - self._heard_ns > self._heartbeat_ns:
+            self._early += self._receive(now_ns)  # it may be us who did not listen
+            silent_ns = now_ns - self._heard_ns
+            if self._ready_ns is not None and silent_ns > self._heartbeat_ns:
+                return PlannerStatus(False, self.restarts, f"the planner has been silent for {silent_ns / 1e6:.0f} ms")
         return PlannerStatus(self._ready_ns is not None, self.restarts, self._failure or self.no_plan)
 
     def close(self) -> None:
@@ -149,6 +160,7 @@ class ProcessPlanner:
         self._ready_ns = None
         self._camera_malformed += self._child_malformed
         self._child_malformed = 0
+        self._early.clear()
         self._process.kill()
         self._dead.append(self._process)
         self._socket.close(0)
