@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DEMO_SEED := 1000007
 
-.PHONY: env demo spine test check wheel-check policies bench bench-loop clean
+.PHONY: env demo spine test check wheel-check policies soak-limits bench bench-loop clean
 
 env: $(VENV)/.dev
 
@@ -61,6 +61,9 @@ policies: env $(addprefix recipe-,$(TASKS))  ## rebuild the shipped policy files
 	$(BIN)/vla-train bc --env toy --seed 0 --out build/toy.pt
 	$(BIN)/vla-export build/toy.pt --out robot_configs/policies/toy.onnx
 	for task in $(TASKS); do cp build/$$task/$$task.onnx robot_configs/policies/; done
+
+soak-limits: env  ## ten million adversarial ticks against the limits, about 5 minutes; writes build/soak/limits.json
+	$(BIN)/python -m tests.soak.limits --ticks 10000000 --out build/soak/limits.json
 
 bench: env  ## start-up, memory, recovery, success over sockets, the arm in real time; writes build/bench/*.json
 	$(BIN)/python benchmarks/startup.py --json

@@ -167,7 +167,10 @@ class TrajectoryLimiter:
             return self._at_rest_in(period_s)
         position, velocity, acceleration = self._way.at_time(period_s)
         return (
-            [_landed(p + f * period_s, x) for p, f, x in zip(position, frame, target, strict=True)],
+            [
+                _landed(p + f * period_s, x, low, high)
+                for p, f, x, low, high in zip(position, frame, target, self._low, self._high, strict=True)
+            ],
             [v + f for v, f in zip(velocity, frame, strict=True)],
             acceleration,
         )
@@ -205,5 +208,8 @@ def _problem(limits: JointLimits) -> InputParameter:
     return problem
 
 
-def _landed(command: float, target: float) -> float:
-    return target if -_REACHED < command - target < _REACHED else command
+def _landed(command: float, target: float, low: float, high: float) -> float:
+    """``command`` without what arithmetic has put beside the target or beyond a limit."""
+    if -_REACHED < command - target < _REACHED:
+        return target
+    return low if low - _ROUNDING <= command < low else high if high < command <= high + _ROUNDING else command
