@@ -114,6 +114,8 @@ def test_an_unknown_robot_is_refused_with_the_known_ones(robot, expected):
         ),
         (("policy",), "replan", "$.policy.replan: unknown key; valid: answer_timeout_ms, file, "),
         (("log",), "dir", "$.log.dir: unknown key; valid: directory"),
+        (("realtime",), "prio", "$.realtime.prio: unknown key; valid: cpus, host_priority, lock_memory, priority, "),
+        (("realtime", "cpus"), "camera", "$.realtime.cpus.camera: unknown key; valid: control, host, planner, rec"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_known_ones(path, key, said):
@@ -149,6 +151,10 @@ def test_a_misspelt_key_is_suggested():
         (("cameras", 0, "width"), 10_000, "$.cameras[0].width: expected `int` <= 8192, got 10000"),
         (("policy", "replan_interval"), 0, "$.policy.replan_interval: expected `int` >= 1, got 0"),
         (("policy", "threads"), 10**6, "$.policy.threads: expected `int` <= 256, got 1000000"),
+        (("realtime", "priority"), 91, "$.realtime.priority: expected `int` <= 90, got 91"),
+        (("realtime", "priority"), -1, "$.realtime.priority: expected `int` >= 0, got -1"),
+        (("realtime", "spin_us"), 201, "$.realtime.spin_us: expected `int` <= 200, got 201"),
+        (("realtime", "cpus", "host"), [-1], "$.realtime.cpus.host[0]: expected `int` >= 0, got -1"),
         (("control", "settle_ms"), -1, "$.control.settle_ms: expected `float` >= 0.0, got -1"),
         (("name",), "../up", "$.name: expected `str` matching regex"),
         (("name",), "line\n", "$.name: expected `str` matching regex"),
@@ -237,6 +243,7 @@ def test_reversed_limits_are_refused(position):
         (("extras",), ["base.velocity"], "$.extras: base.velocity is what a joint measures"),
         (("joints",), [], "$.joints: a robot needs at least one joint"),
         (("instruction",), "  ", "$.instruction: the instruction is empty"),
+        (("realtime", "priority"), 31, "$.realtime.host_priority: 30 is below the priority of the control process, 31"),
         (("device",), None, "$.device: host: local needs a device for vla-host to drive"),
     ],
 )
@@ -495,6 +502,8 @@ def test_what_the_template_calls_a_default_is_the_default():
     assert msgspec.structs.replace(config.robot, options={}) == bare.robot
     control = config_from(least | {"control": {"rate_hz": 100}}, SHIPPED).control
     assert config.control == control
+    assert config_from(least | {"realtime": {}}, SHIPPED).realtime == config.realtime
+    assert bare.realtime is None
     policy = {"file": ARM["policy"]["file"], "step_hz": 20, "replan_interval": 2}
     assert config.policy == config_from(least | {"policy": policy}, SHIPPED).policy
 

@@ -1,5 +1,7 @@
 """Absolute deadlines: whatever the work takes, deadline k is start + k * period."""
 
+import signal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,12 +69,28 @@ def test_virtual_time_moves_only_when_someone_sleeps_and_never_back() -> None:
     assert VirtualClock().now() == 0
 
 
-def test_the_system_clock_never_returns_early_or_goes_back() -> None:
-    clock = SystemClock()
+@pytest.mark.parametrize("spin_us", [0, 200])
+def test_the_system_clock_never_returns_early_or_goes_back(spin_us: int) -> None:
+    clock = SystemClock(spin_us)
     for wait in (0, -1_000_000, 1_000, 2_000_000):
         deadline = clock.now() + wait
         clock.sleep_until(deadline)
         assert clock.now() >= deadline
+
+
+def test_the_system_clock_sleeps_on_after_a_signal() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: seen.append(number))
+    try:
+        clock = SystemClock(spin_us=100)
+        deadline = clock.now() + 60_000_000
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        clock.sleep_until(deadline)
+        assert clock.now() >= deadline
+        assert seen
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_both_clocks_are_clocks() -> None:

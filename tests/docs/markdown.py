@@ -74,7 +74,8 @@ def write_modules(page: Path, directory: Path) -> None:
 def environment(*path: Path) -> dict[str, str]:
     """Ours, with our programs first in PATH and ``path`` importable in every child."""
     programs = Path(sys.executable).parent
-    return os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": ":".join(map(str, path))}
+    modules = [*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": ":".join(modules)}
 
 
 def patiently(command: str, directory: Path) -> str:

@@ -11,11 +11,13 @@ from vla_runtime.core.spec import Unit
 __all__ = [
     "CameraConfig",
     "ControlConfig",
+    "CpusConfig",
     "DeviceConfig",
     "JointConfig",
     "LinkConfig",
     "LogConfig",
     "PolicyConfig",
+    "RealtimeConfig",
     "RobotConfig",
 ]
 
@@ -23,6 +25,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Rate = Annotated[float, msgspec.Meta(ge=0.01, le=2000)]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Core = Annotated[int, msgspec.Meta(ge=0, le=4095)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=90)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=64)]
 
 
@@ -108,8 +112,27 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str = "episodes"
 
 
+class CpusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which cores each process may run on; none listed: any."""
+
+    control: tuple[Core, ...] = ()
+    planner: tuple[Core, ...] = ()
+    recorder: tuple[Core, ...] = ()
+    host: tuple[Core, ...] = ()
+
+
+class RealtimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked of the kernel: SCHED_FIFO priorities (0: none), memory, cores; and how long to spin at a tick."""
+
+    priority: Priority = 20
+    host_priority: Priority = 30
+    lock_memory: bool = True
+    spin_us: Annotated[int, msgspec.Meta(ge=0, le=200)] = 200
+    cpus: CpusConfig = CpusConfig()
+
+
 class RobotConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A robot: everything ``vla-run`` and ``vla-host`` need to know."""
+    """A robot: everything ``vla-run`` and ``vla-host`` need to know. ``realtime`` left out: nothing of it is asked."""
 
     name: Name
     instruction: str
@@ -122,6 +145,7 @@ class RobotConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Literal["local", "remote"] = "remote"
     device: DeviceConfig | None = None
     log: LogConfig = LogConfig()
+    realtime: RealtimeConfig | None = None
 
     @property
     def period_ns(self) -> int:

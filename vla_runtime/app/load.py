@@ -134,6 +134,12 @@ def _check_values(config: RobotConfig) -> None:
         raise ConfigError(f"{', '.join(shadowed)} is what a joint measures, give the extra another name", "$.extras")
     if config.host == "local" and config.device is None:
         raise ConfigError("host: local needs a device for vla-host to drive", "$.device")
+    if config.realtime is not None and config.realtime.host_priority < config.realtime.priority:
+        raise ConfigError(
+            f"{config.realtime.host_priority} is below the priority of the control process, "
+            f"{config.realtime.priority}; the host, which stops the robot, must be at least as important",
+            "$.realtime.host_priority",
+        )
     if config.robot.endpoint:
         check_endpoint(config.robot.endpoint, insecure=config.robot.insecure, path="$.robot.endpoint")
     _check_policy(config)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vla_runtime.app.quantiles import quantiles
+from vla_runtime.app.realtime.enter import Granted
 from vla_runtime.control.cause import Cause
 from vla_runtime.control.metrics import LoopMetrics
 
@@ -28,6 +29,8 @@ class RunReport:
     logs: list[str] = field(default_factory=list)
     start_to_first_command_ms: float | None = None
     host: dict[str, Any] | None = None
+    realtime: Granted = field(default_factory=Granted)
+    gc_collections: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The documented keys (docs/json.md)."""
@@ -57,6 +60,8 @@ class RunReport:
             "log_dropped": self.log_dropped,
             "log_error": self.log_error,
             "start_to_first_command_ms": self.start_to_first_command_ms,
+            "realtime": self.realtime.as_json(),
+            "gc_collections": self.gc_collections,
             "host": self.host,
             "log": self.logs[-1] if self.logs else None,
             "logs": self.logs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import platform
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +18,14 @@ from vla_runtime.app.contract import check_contract
 from vla_runtime.app.directories import run_directory, runtime_directory
 from vla_runtime.app.load import load_config
 from vla_runtime.app.local_host import LocalHost
+from vla_runtime.app.realtime import (
+    Collector,
+    asked_by_control,
+    check_cores,
+    enter_realtime,
+    leave_realtime,
+    where_to_run,
+)
 from vla_runtime.app.report import RunReport
 from vla_runtime.app.stop import StopSwitch
 from vla_runtime.control.cause import Cause
@@ -53,19 +60,23 @@ class RunOptions:
     ipc: Path | None = None
 
 
-def run(options: RunOptions, say: Callable[[str], None], started_ns: int) -> RunReport:
+def run(
+    options: RunOptions, say: Callable[[str], None], started_ns: int, warn: Callable[[str], None] | None = None
+) -> RunReport:
     """Run episodes until the options or something else end it. What goes wrong is the report's cause.
 
     Args:
         say: told, in a line, how far the run has come.
         started_ns: when the process began, for the report.
+        warn: told what is worth knowing even by those who read no progress; ``say`` if left out.
     """
     switch = StopSwitch(options.duration_s)
     report = RunReport(Cause("done", ""))
     with ExitStack() as stack, switch.signals():
         try:
             config = with_options(load_config(options.robot), options)
-            _Run(config, options, say, switch, report, stack, started_ns).go()
+            check_cores(config.realtime)
+            _Run(config, options, say, warn or say, switch, report, stack, started_ns).go()
         except Refusal as error:
             report.cause = Cause("refused", str(error))
         except VlaError as error:
@@ -121,14 +132,16 @@ class _Run:
         config: RobotConfig,
         options: RunOptions,
         say: Callable[[str], None],
+        warn: Callable[[str], None],
         switch: StopSwitch,
         report: RunReport,
         stack: ExitStack,
         started_ns: int,
     ) -> None:
-        self.config, self.options, self.say, self.switch = config, options, say, switch
+        self.config, self.options, self.say, self.warn, self.switch = config, options, say, warn, switch
         self.report, self.stack, self.started_ns = report, stack, started_ns
-        self.clock = SystemClock()
+        self.asked = asked_by_control(config.realtime)
+        self.clock = SystemClock(self.asked.spin_us)
         self.host: LocalHost | None = None
         self.recorder: RecorderProcess | None = None
         self.next_request = 0
@@ -142,10 +155,17 @@ class _Run:
         self.robot = build_robot(self.config, ipc, self.host.gone if self.host else lambda: "")
         self.stack.callback(self._close_robot)
         self.say(f"waiting for robot {self.config.name}; instruction: {self.config.instruction!r}")
-        gc.collect()
-        gc.freeze()
+        self._enter_realtime()
+        self.collector = Collector()
         while self._episode(spec) and not self.switch.thrown:
             pass
+
+    def _enter_realtime(self) -> None:
+        """Last of all: the processes and threads that are there by now stay as they are."""
+        granted = self.report.realtime = enter_realtime(self.asked)
+        self.stack.callback(leave_realtime)
+        if granted.denied:
+            self.warn(f"vla-run {granted.advice}")
 
     def _start(self) -> Path:
         """Start the processes, all at once: each takes its time to import what it needs."""
@@ -159,14 +179,15 @@ class _Run:
         frame_endpoint = ""
         if self.config.log.directory:
             _make_directory(Path(self.config.log.directory))
-            self.recorder = RecorderProcess(private / "log")
+            self.recorder = RecorderProcess(private / "log", where_to_run(self.config.realtime, "recorder"))
             self.stack.callback(self.recorder.close)
             frame_endpoint = self.recorder.frame_endpoint
         settings = planner_settings(self.config, ipc, frame_endpoint)
         hang_ns, heartbeat_ns = (
             round(ms * 1e6) for ms in (self.config.policy.hang_timeout_ms, self.config.policy.heartbeat_timeout_ms)
         )
-        self.planner = ProcessPlanner(settings, private, hang_ns, heartbeat_ns)
+        cores = where_to_run(self.config.realtime, "planner")
+        self.planner = ProcessPlanner(settings, private, hang_ns, heartbeat_ns, cores)
         self.stack.callback(self._close_planner)
         return ipc
 
@@ -184,7 +205,8 @@ class _Run:
         )  # fmt: skip
         self.switch.armed = True
         try:
-            cause = loop.run()
+            with self.collector.kept_out():
+                cause = loop.run()
         except BaseException:
             self.robot.stop(StopCategory.CONTROLLED_THEN_OFF)
             raise
@@ -197,6 +219,7 @@ class _Run:
     def _account(self, loop: ControlLoop, cause: Cause) -> bool:
         report = self.report
         report.metrics.merge(loop.metrics)
+        report.gc_collections = self.collector.collections
         if report.start_to_first_command_ms is None and loop.metrics.first_command_ns is not None:
             report.start_to_first_command_ms = (loop.metrics.first_command_ns - self.started_ns) / 1e6
         report.cause = cause

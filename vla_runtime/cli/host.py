@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from vla_runtime.app.directories import runtime_directory
     from vla_runtime.app.host import RobotHost, open_device
     from vla_runtime.app.load import load_config
+    from vla_runtime.app.realtime import Granted, asked_by_host, check_cores, enter_realtime
     from vla_runtime.wire.sockets import private_directory
 
     tell = teller(sys.stderr)
@@ -42,12 +44,22 @@ def _serve(arguments: argparse.Namespace) -> int:
         tell(f"vla-host: {line}")
 
     config = load_config(arguments.robot)
+    check_cores(config.realtime)
     over = _Over(arguments.parent)
     ipc = private_directory(arguments.ipc) if arguments.ipc else runtime_directory(config.name)
     host = RobotHost(config, open_device(config), ipc, say)
     if arguments.parent is None:
         say(f"serving {config.name} in {ipc}; Ctrl-C ends it")
-    host.serve(over)
+
+    def enter() -> Granted:
+        gc.collect()
+        gc.freeze()  # what is left to collect is little, and soon done
+        granted = enter_realtime(asked_by_host(config.realtime))
+        if granted.denied and arguments.parent is None:  # else the parent lacks the same, and says so
+            say(granted.advice)
+        return granted
+
+    host.serve(over, enter)
     if arguments.json:
         print_json(host.report.as_json())
     elif arguments.parent is None:

@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace, started_ns: int) -> int:
         ipc=arguments.ipc,
     )
     say = teller(sys.stderr if arguments.json else sys.stdout)
-    report = run(options, say, started_ns)
+    report = run(options, say, started_ns, teller(sys.stderr))
     if report.metrics.ticks:
         say(report.as_text())
     if report.cause.kind in ("refused", "fault"):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import zmq
 
 from vla_runtime.core.errors import LogError, MalformedMessage
 from vla_runtime.episode.messages import Close, Open, Report, Stop, decode_report, encode
-from vla_runtime.wire.sockets import check_endpoint, open_socket, private_directory, receive_all, send
+from vla_runtime.wire.sockets import bulk_context, check_endpoint, open_socket, private_directory, receive_all, send
 from vla_runtime.wire.tap import push_socket
 
 __all__ = ["RecorderProcess", "RecorderStatus"]
@@ -44,19 +45,21 @@ class RecorderStatus:
 class RecorderProcess:
     """Starts the recorder process and is the sink of ``PassLog``.
 
-    Its sockets lie in ``directory``, which is made with mode 0700 if it is not there.
+    Its sockets lie in ``directory``, which is made with mode 0700 if it is not there. It runs on ``cores``, if any are
+    given, else where we run.
 
     Raises:
         Refusal: the directory is open to other users, or its path is too long for a socket.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, cores: Collection[int] = ()) -> None:
         private_directory(directory)
+        self._cores = cores
         self._files = [directory / f"log-{os.getpid()}-{name}" for name in ("orders", "frames", "reports")]
         self._endpoints = [check_endpoint(f"ipc://{file}") for file in self._files]
         self.frame_endpoint = self._endpoints[1]
         """Where a ``FrameTap`` sends camera frames."""
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context = bulk_context()
         self._reports = open_socket(self._context, zmq.PULL, bind=self._endpoints[2])
         self._report = Report(0, "", 0, 0, 0, 0, 0, "")
         self._dropped = 0
@@ -138,6 +141,9 @@ class RecorderProcess:
         # It computes nothing: a thread pool would only cost memory.
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+        if self._cores:
+            with contextlib.suppress(OSError):  # it has ended already, or a control group forbids it
+                os.sched_setaffinity(self._process.pid, self._cores)
 
     def _ask(self, order: bytes, timeout_s: float) -> Report | None:
         """Send an order for sure and wait for its answer; None if the recorder died or stayed silent."""

@@ -17,7 +17,7 @@ import zmq
 
 from vla_runtime.core.errors import ConfigError, Refusal
 
-__all__ = ["Endpoint", "check_endpoint", "open_socket", "private_directory", "receive_all", "send"]
+__all__ = ["Endpoint", "bulk_context", "check_endpoint", "open_socket", "private_directory", "receive_all", "send"]
 
 Endpoint = str
 _LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
@@ -54,6 +54,17 @@ def check_endpoint(endpoint: Endpoint, *, insecure: bool = False, path: str = ""
             path,
         )
     return endpoint
+
+
+def bulk_context() -> zmq.Context[zmq.Socket[bytes]]:
+    """A context for what may come late: images, records.
+
+    ZMQ sends and receives in a thread of each context. That of any other context is named ``ZMQbg/IO/0`` and may be
+    made real-time with the loop it serves; those of this kind have a prefix to their name, and are left alone.
+    """
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    context.set(zmq.THREAD_NAME_PREFIX, 1)
+    return context
 
 
 def open_socket(

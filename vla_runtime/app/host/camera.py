@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Literal
@@ -23,7 +24,7 @@ from vla_runtime.control.rate import Rate
 from vla_runtime.core.protocols import Device, DeviceCamera
 from vla_runtime.core.types import U8, Frame
 from vla_runtime.wire.frames import encode_frame
-from vla_runtime.wire.sockets import Endpoint, open_socket, send
+from vla_runtime.wire.sockets import Endpoint, bulk_context, open_socket, send
 
 __all__ = ["PublishedCamera"]
 
@@ -57,7 +58,7 @@ class PublishedCamera:
         self._warm = Event()
         self._next: SimpleQueue[_Picture | None] = SimpleQueue()  # never holds more than one; None is the end
         # Bound here, so that a refusal reaches the caller; from now on it is the thread's, which also closes it.
-        self._socket = open_socket(zmq.Context.instance(), zmq.PUB, bind=endpoint, queue=_QUEUE)
+        self._socket = open_socket(_context(), zmq.PUB, bind=endpoint, queue=_QUEUE)
         # A daemon: a picture that never comes must not keep the process alive.
         self._thread = Thread(target=self._publish, name=f"camera {camera.name}", daemon=True)
         self._thread.start()
@@ -154,6 +155,12 @@ class PublishedCamera:
                 what = f"{type(error).__name__}: {error}"
                 self._say(f"camera {camera.name}: picture {picture.seq} failed ({what}); later failures are counted")
             return None
+
+
+@cache
+def _context() -> zmq.Context[zmq.Socket[bytes]]:
+    """Not the motors' own, and never ended: a thread that is stuck in its picture still holds a socket."""
+    return bulk_context()
 
 
 def _failing(error: Exception) -> Callable[[], U8]:

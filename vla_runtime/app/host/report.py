@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from vla_runtime.app.quantiles import quantiles
+from vla_runtime.app.realtime.enter import Granted
 from vla_runtime.control.histogram import Histogram
 
 __all__ = ["CameraReport", "HostReport"]
@@ -39,6 +40,7 @@ class HostReport:
     command_age: Histogram = field(default_factory=Histogram)
     command_age_at_use: Histogram = field(default_factory=Histogram)
     cameras: dict[str, CameraReport] = field(default_factory=dict)
+    realtime: Granted = field(default_factory=Granted)
 
     def as_json(self) -> dict[str, object]:
         """Plain values; ages in microseconds."""
@@ -54,4 +56,5 @@ class HostReport:
             "command_age_us": quantiles(self.command_age, 1e3),
             "command_age_at_use_us": quantiles(self.command_age_at_use, 1e3),
             "cameras": {name: asdict(camera) for name, camera in self.cameras.items()},
+            "realtime": self.realtime.as_json(),
         }

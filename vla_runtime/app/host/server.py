@@ -17,6 +17,7 @@ from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.host.cameras import HostCameras
 from vla_runtime.app.host.report import HostReport
 from vla_runtime.app.host.yielding import yielding
+from vla_runtime.app.realtime.enter import Granted
 from vla_runtime.control.rate import Rate
 from vla_runtime.core.errors import MalformedMessage, Refusal
 from vla_runtime.core.protocols import Device, StopCategory
@@ -64,13 +65,17 @@ class RobotHost:
         self._age_ns: int | None = None
         self._state_seq = 0
 
-    def serve(self, over: Callable[[], bool]) -> None:
-        """Until ``over()``; the robot is stopped before this returns."""
-        with yielding():
-            self._serve(over)
+    def serve(self, over: Callable[[], bool], enter: Callable[[], Granted] = Granted) -> None:
+        """Until ``over()``; the robot is stopped before this returns.
 
-    def _serve(self, over: Callable[[], bool]) -> None:
+        ``enter`` makes this thread real-time. The cameras' threads are there by then, and stay as they are.
+        """
+        with yielding():
+            self._serve(over, enter)
+
+    def _serve(self, over: Callable[[], bool], enter: Callable[[], Granted]) -> None:
         self._cameras.warm_up()
+        self.report.realtime = enter()
         rate = Rate(self._device.period_ns, time.monotonic_ns())
         try:
             while not over():

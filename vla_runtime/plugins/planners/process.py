@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,15 +40,22 @@ class ProcessPlanner:
         directory: private directory for the sockets.
         hang_ns: a child silent for this long is taken for hung. Longer than the slowest inference.
         heartbeat_ns: one silent for this long is down until it is heard again; None for ``hang_ns``.
+        cores: where the child runs; none: where we run.
     """
 
     def __init__(
-        self, settings: PlannerSettings, directory: Path, hang_ns: int, heartbeat_ns: int | None = None
+        self,
+        settings: PlannerSettings,
+        directory: Path,
+        hang_ns: int,
+        heartbeat_ns: int | None = None,
+        cores: Collection[int] = (),
     ) -> None:
         self._settings = settings
         self._directory = directory
         self._hang_ns = hang_ns
         self._heartbeat_ns = hang_ns if heartbeat_ns is None else heartbeat_ns
+        self._cores = cores
         self._early: list[ActionChunk] = []
         self._context = zmq.Context.instance()
         self._generation = 0
@@ -135,6 +143,9 @@ class ProcessPlanner:
         settings = msgspec.structs.replace(self._settings, endpoint=f"ipc://{path}", parent_pid=os.getpid())
         command = [sys.executable, "-m", "vla_runtime.plugins.planners.child", msgspec.json.encode(settings).decode()]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        if self._cores:
+            with suppress(OSError):  # it has ended already, or a control group forbids it
+                os.sched_setaffinity(self._process.pid, self._cores)
 
     def _watch(self, now_ns: int) -> None:
         """See a dead or hung child, and start the next one when its time has come."""
