@@ -142,5 +142,6 @@ def decode_from_host(data: bytes) -> FromHost:
 
 
 def _finite(values: tuple[float, ...]) -> None:
-    if not all(map(math.isfinite, values)):
+    # A sum of finite values may overflow, but it is finite only if they all are.
+    if not (math.isfinite(sum(values)) or all(map(math.isfinite, values))):
         raise MalformedMessage(f"values that are not finite: {values}")

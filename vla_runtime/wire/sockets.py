@@ -24,7 +24,7 @@ _LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _MAX_IPC_PATH = 107  # sizeof(sockaddr_un.sun_path) - 1
 # As plain ints: an enum member costs an attribute look-up and a conversion at every use.
-_EVENTS, _READABLE, _NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
+_EVENTS, _READABLE, _NOBLOCK, _MORE = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK), int(zmq.RCVMORE)
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -138,7 +138,10 @@ def receive_all(socket: zmq.Socket[bytes], limit: int = 1000) -> list[bytes]:
     with suppress(zmq.Again):
         # Asking first costs a tenth of the exception that an empty socket raises.
         while len(messages) < limit and socket.get(_EVENTS) & _READABLE:
-            messages.append(socket.recv_multipart(_NOBLOCK)[-1])
+            part = socket.recv(_NOBLOCK)
+            while socket.get(_MORE):
+                part = socket.recv(_NOBLOCK)
+            messages.append(part)
     return messages
 
 

@@ -30,6 +30,7 @@ _FIRST_BACKOFF_NS = 250_000_000
 _LONGEST_BACKOFF_NS = 5_000_000_000
 _HEALTHY_NS = 10_000_000_000
 _START_NS = 20_000_000_000
+_LOOK_NS = 2_000_000  # a look costs a system call
 
 
 class ProcessPlanner:
@@ -60,6 +61,8 @@ class ProcessPlanner:
         self._context = zmq.Context.instance()
         self._generation = 0
         self._failure = ""
+        self._status = PlannerStatus(False)
+        self._look_ns = 0
         self._backoff_ns = 0
         self._start_at_ns: int | None = None
         self._ready_ns: int | None = None
@@ -123,7 +126,10 @@ class ProcessPlanner:
             silent_ns = now_ns - self._heard_ns
             if self._ready_ns is not None and silent_ns > self._heartbeat_ns:
                 return PlannerStatus(False, self.restarts, f"the planner has been silent for {silent_ns / 1e6:.0f} ms")
-        return PlannerStatus(self._ready_ns is not None, self.restarts, self._failure or self.no_plan)
+        up, failure, status = self._ready_ns is not None, self._failure or self.no_plan, self._status
+        if up is not status.up or failure != status.failure or self.restarts != status.restarts:
+            self._status = PlannerStatus(up, self.restarts, failure)
+        return self._status
 
     def close(self) -> None:
         """End the child and release the sockets; twice does no harm."""
@@ -153,6 +159,9 @@ class ProcessPlanner:
             if now_ns >= self._start_at_ns:
                 self._start(now_ns)
             return
+        if now_ns < self._look_ns:
+            return
+        self._look_ns = now_ns + _LOOK_NS
         self._dead = [process for process in self._dead if process.poll() is None]
         code = self._process.poll()
         silent_ns = now_ns - self._heard_ns
