@@ -39,13 +39,14 @@ class Rights:
 
 
 def rights(priority: int = _PRIORITY) -> Rights:
-    """What this process may have. From here on it runs on the cores that the loops leave it, as do its children."""
+    """What this process may have of ``priority``, 0 for none. From here on it runs on the cores that the loops leave it, as do its children."""
     cpus = sorted(os.sched_getaffinity(0))
     cpu = cpus[-1] if len(cpus) > 1 else -1
     others = frozenset(cpus[:-1] if len(cpus) > 1 else cpus)
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        if priority:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     except PermissionError:
         priority = 0
     os.sched_setaffinity(0, others)
