@@ -1,0 +1,85 @@
+"""All that is known of a run once it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vla_runtime.core.errors import LogError
+from vla_runtime.core.types import Tick
+from vla_runtime.episode.reader import Episode, read_episode
+
+from .run import Run
+from .setting import HIGH, LOW, VELOCITY, Times
+from .truth import COMMAND, Truth
+
+__all__ = ["Evidence", "gather"]
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """``episode`` is None where there is no log that can be read."""
+
+    times: Times
+    episode: Episode | None
+    truth: Truth
+    report: dict[str, Any]
+    exit_code: int | None
+    left_behind: list[str]
+
+    def ticks(self, after_ns: int, before_ns: int = 1 << 62) -> list[Tick]:
+        """The logged ticks in between."""
+        if self.episode is None:
+            return []
+        return [tick for tick in self.episode.ticks if after_ns < tick.now_ns < before_ns]
+
+    def first(self, modes: set[str], after_ns: int) -> Tick | None:
+        """The first tick after ``after_ns`` in one of ``modes``."""
+        return next((tick for tick in self.ticks(after_ns) if tick.mode in modes), None)
+
+    def refusals(self, after_ns: int, before_ns: int) -> set[str]:
+        """Why chunks were refused in between: the words before the colon."""
+        if self.episode is None:
+            return set()
+        inside = {tick.index for tick in self.ticks(after_ns, before_ns)}
+        return {
+            refusal.partition(":")[0]
+            for index, chunks in self.episode.chunks_by_tick.items()
+            if index in inside
+            for _, refusal in chunks
+            if refusal
+        }
+
+    def crimes(self) -> Iterator[tuple[int, str]]:
+        """What must never be, whatever failed: when, and what."""
+        yield from self.truth.faults(LOW, HIGH, VELOCITY, self.times.dead_man)
+        sent = [tick for tick in self.ticks(0) if tick.command is not None]
+        if not sent:
+            return
+        commands = np.array([tick.command for tick in sent])
+        steps = np.abs(np.diff(commands, axis=0)).max(axis=1)
+        for i in np.flatnonzero(~(steps <= VELOCITY * self.times.period + _ROUNDING)):
+            yield sent[i + 1].now_ns, f"a tick's command moved by {steps[i]:.4g}, limit {VELOCITY} rad/s"
+        known = {command.tobytes() for command in commands}
+        last_ns = sent[-1].now_ns
+        for ns, kind, values in zip(self.truth.ns, self.truth.kind, self.truth.values, strict=True):
+            # A log that was cut does not know the last commands.
+            if kind == COMMAND and ns < last_ns and values.tobytes() not in known:
+                yield int(ns), f"the device was given {values.tolist()}, which no tick has sent"
+                return
+
+
+def gather(run: Run) -> Evidence:
+    """The evidence of ``run``, which is over."""
+    episode = None
+    if run.log is not None:
+        try:
+            episode = read_episode(run.log)
+        except LogError:
+            episode = None
+    return Evidence(run.times, episode, run.truth(), run.report, run.exit_code, run.left_behind)
