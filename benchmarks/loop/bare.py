@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.loop.block import Block
-from benchmarks.loop.rights import Rights
+from vla_runtime.app.realtime import Granted
 
 __all__ = ["BareLoop"]
 
@@ -17,19 +17,20 @@ _SOURCE = Path(__file__).with_name("bare.c")
 
 
 class BareLoop:
-    """Compiles ``bare.c`` into ``directory``."""
+    """Compiles ``bare.c`` into ``directory``. It gets the priority and the core that ours was ``granted``."""
 
-    def __init__(self, directory: Path, rights: Rights) -> None:
+    def __init__(self, directory: Path, granted: Granted) -> None:
         compiler = shutil.which("cc")
         if compiler is None:
             raise SystemExit("there is no C compiler: 'cc' is needed for the loop that ours is compared with")
         self._program = directory / "bare"
-        self._rights = rights
+        self._priority = granted.priority
+        self._cpu = granted.cpus[0] if len(granted.cpus) == 1 else -1
         subprocess.run([compiler, "-O2", "-o", str(self._program), str(_SOURCE)], check=True)
 
     def block(self, period_ns: int, deadlines: int, warm_up: int) -> Block:
         """Run for ``warm_up + deadlines`` periods and keep the last of them."""
-        numbers = (period_ns, warm_up + deadlines, self._rights.priority, self._rights.cpu)
+        numbers = (period_ns, warm_up + deadlines, self._priority, self._cpu)
         done = subprocess.run([str(self._program), *map(str, numbers)], stdout=subprocess.PIPE, check=True)
         late = np.frombuffer(done.stdout, dtype=np.int64)[warm_up:]
         skipped = warm_up + deadlines - len(done.stdout) // 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from array import array
 from contextlib import ExitStack
@@ -11,14 +10,17 @@ from types import TracebackType
 
 import msgspec
 import numpy as np
+import yaml
 
 from benchmarks.loop.block import Block
-from benchmarks.loop.rights import Rights
+from benchmarks.loop.cores import Cores
 from vla_runtime.app.build import build_loop, build_robot, planner_settings
+from vla_runtime.app.config import RealtimeConfig, RobotConfig
 from vla_runtime.app.contract import check_contract
 from vla_runtime.app.directories import run_directory
 from vla_runtime.app.load import load_config
 from vla_runtime.app.local_host import LocalHost
+from vla_runtime.app.realtime import Collector, Granted, asked_by_control, enter_realtime, leave_realtime, where_to_run
 from vla_runtime.control.cause import Stop
 from vla_runtime.control.clock import SystemClock
 from vla_runtime.core.protocols import Recorder
@@ -36,7 +38,8 @@ _READY_S = 60.0
 class _Watch(SystemClock):
     """Notes how late each wake-up is, and how long the loop computed before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, spin_us: int) -> None:
+        super().__init__(spin_us)
         self.late, self.compute = array("q"), array("q")
         self.first_ns = self.last_ns = self._woken_ns = 0
 
@@ -52,9 +55,10 @@ class _Watch(SystemClock):
 class OurLoop:
     """Host, planner and recorder processes, and one episode for each block. A context manager."""
 
-    def __init__(self, directory: Path, rights: Rights) -> None:
-        self._directory, self._rights = directory, rights
-        self._config = load_config(str(ROBOT))
+    def __init__(self, directory: Path, cores: Cores, priority: int, spin_us: int) -> None:
+        self._directory, self._cores = directory, cores
+        self._config = _config(cores, priority, spin_us)
+        self._collector = Collector()
         self.period_ns = self._config.period_ns
         self.policy_file = Path(self._config.policy.file)
         self.chunks = self.dropped = 0
@@ -63,19 +67,25 @@ class OurLoop:
     def __enter__(self) -> OurLoop:
         with ExitStack() as stack:
             private = stack.enter_context(run_directory())
-            host = LocalHost(str(ROBOT), private)
+            robot = private / "robot.yaml"
+            robot.write_text(yaml.safe_dump(msgspec.to_builtins(self._config)))
+            host = LocalHost(str(robot), private)
             stack.callback(host.close)
-            self._log = RecorderProcess(private / "log")
+            self._log = RecorderProcess(private / "log", where_to_run(self._config.realtime, "recorder"))
             stack.callback(self._log.close)
             settings = planner_settings(self._config, private, self._log.frame_endpoint)
-            hang_ns = round(self._config.policy.hang_timeout_ms * 1e6)
-            self._planner = ProcessPlanner(settings, private, hang_ns)
+            timeouts_ns = (round(self._config.policy.hang_timeout_ms * 1e6),
+                           round(self._config.policy.heartbeat_timeout_ms * 1e6))  # fmt: skip
+            cores = where_to_run(self._config.realtime, "planner")
+            self._planner = ProcessPlanner(settings, private, *timeouts_ns, cores)
             stack.callback(self._planner.close)
             self._spec = self._planner.wait_ready(_READY_S)
             check_contract(self._spec, self._config, self._config.instruction)
             self._robot = build_robot(self._config, private, host.gone)
             stack.callback(self._robot.close)
             self._stack = stack.pop_all()
+        self.granted = self._enter()
+        self._leave()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
@@ -85,7 +95,7 @@ class OurLoop:
         """One episode of ``warm_up + deadlines`` periods, of which the last are kept."""
         self._episodes += 1
         self._robot.reset(self._episodes, 0, self._config.instruction)
-        watch = _Watch()
+        watch = _Watch(self.granted.spin_us)
         length_ns = (warm_up + deadlines) * self.period_ns
         loop = build_loop(
             self._config, self._spec, policy_hash=self._planner.policy_hash, instruction=self._config.instruction,
@@ -93,11 +103,13 @@ class OurLoop:
             recorder=self._recorder(logged), episode=self._episodes, first_request=self._next_request,
             stop=lambda: Stop("done", "the block is over") if watch.last_ns - watch.first_ns >= length_ns else None,
         )  # fmt: skip
-        collections = _Collections()
-        gc.collect()
-        gc.freeze()
-        with self._rights.taken(), collections:
-            cause = loop.run()
+        self._enter()
+        before = self._collector.collections
+        try:
+            with self._collector.kept_out():
+                cause = loop.run()
+        finally:
+            self._leave()
         if cause.kind != "done":
             raise SystemExit(f"the loop ended before its time: {cause.text}")
         self._next_request = loop.parts.scheduler.next_seq
@@ -106,7 +118,16 @@ class OurLoop:
             self.dropped += self._log.close_episode(30.0).dropped
         late = np.array(watch.late, dtype=np.int64)[warm_up:]
         begun = (watch.last_ns - watch.first_ns) // self.period_ns + 1
-        return Block(late, begun - warm_up, np.array(watch.compute, dtype=np.int64)[1 + warm_up :], collections.count)
+        return Block(late, begun - warm_up, np.array(watch.compute, dtype=np.int64)[1 + warm_up :],
+                     self._collector.collections - before)  # fmt: skip
+
+    def _enter(self) -> Granted:
+        """As ``vla-run`` does before its first episode."""
+        return enter_realtime(asked_by_control(self._config.realtime))
+
+    def _leave(self) -> None:
+        leave_realtime()
+        self._cores.stand_aside()
 
     def _recorder(self, logged: bool) -> Recorder:
         if not logged:
@@ -116,17 +137,8 @@ class OurLoop:
         return PassLog(self._log)
 
 
-class _Collections:
-    """Counts the garbage collections inside its block."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __enter__(self) -> None:
-        gc.callbacks.append(self._seen)
-
-    def __exit__(self, *error: object) -> None:
-        gc.callbacks.remove(self._seen)
-
-    def _seen(self, phase: str, info: dict[str, int]) -> None:
-        self.count += phase == "start"
+def _config(cores: Cores, priority: int, spin_us: int) -> RobotConfig:
+    config = load_config(str(ROBOT))
+    realtime = RealtimeConfig(priority=priority, host_priority=min(2 * priority, 90), lock_memory=priority > 0,
+                              spin_us=spin_us, cpus=cores.config())  # fmt: skip
+    return msgspec.structs.replace(config, realtime=realtime)
