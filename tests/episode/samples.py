@@ -5,6 +5,7 @@ import numpy as np
 from vla_runtime.core.protocols import Recorder
 from vla_runtime.core.types import (
     ActionChunk,
+    CommittedChunk,
     Frame,
     Intervention,
     PlannerStatus,
@@ -38,7 +39,9 @@ def state(seq: int) -> RobotState:
 
 
 def request(seq: int) -> PlanRequest:
-    return PlanRequest(seq, seq * 7 * MS, state(seq), "pick the plum", episode=2)
+    rows = np.random.default_rng(seq).normal(size=(4, 3)).astype(np.float32)
+    committed = CommittedChunk(rows, seq * 6 * MS, 20 * MS) if seq % 2 else None
+    return PlanRequest(seq, seq * 7 * MS, state(seq), "pick the plum", episode=2, committed=committed)
 
 
 def chunk(seq: int) -> ActionChunk:

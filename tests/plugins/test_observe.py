@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vla_runtime.core.errors import ContractMismatch
 from vla_runtime.core.spec import CameraSpec
-from vla_runtime.core.types import StateTrack
+from vla_runtime.core.types import CommittedChunk, StateTrack
 from vla_runtime.plugins.planners.observe import NotReady, Observer, StateReader, fit, plan
 
 from .policies import ACTIONS, EXTRAS, FRONT, JOINTS, MS, NOW, SPEC, WRIST, Policy, cameras, frame, picture, request
@@ -148,3 +148,41 @@ def test_the_state_is_of_the_instant_that_the_contract_names(state_time: str, sh
     assert seen.robot.position[1] == pytest.approx(shown)
     chunk = plan(Policy(spec=contract), seen, 0, 0)
     assert chunk.state is seen.robot
+
+
+def shifted(shift_ms: float):
+    """A request that is committed to rows rising by 1, on a grid ``shift_ms`` before the images."""
+    asked = observer().observe(request(), NOW)
+    rows = np.arange(2 * SPEC.chunk_length, dtype=np.float32).repeat(len(ACTIONS)).reshape(-1, len(ACTIONS))
+    told = CommittedChunk(rows, asked.stamp_ns - round(shift_ms * MS), SPEC.dt_ns)
+    return replace(request(), committed=told)
+
+
+@given(st.floats(-1000, 1000))
+def test_what_is_committed_is_shown_for_the_time_of_each_row_to_come(shift_ms: float) -> None:
+    shown = observer().observe(shifted(shift_ms), NOW).prev_chunk
+    assert shown.shape == (SPEC.chunk_length, len(ACTIONS))
+    at = round(shift_ms * MS) / SPEC.dt_ns + np.arange(SPEC.chunk_length)
+    assert np.allclose(shown[:, 0], np.clip(at, 0, 2 * SPEC.chunk_length - 1), atol=1e-3)
+
+
+def test_before_the_first_command_the_robot_is_committed_to_staying() -> None:
+    shown = observer().observe(request(), NOW).prev_chunk
+    assert shown.tolist() == [request().state.position.astype(np.float32).tolist()] * SPEC.chunk_length
+
+
+def test_only_a_policy_that_continues_is_told_what_is_committed() -> None:
+    told: list[object] = []
+
+    class Continuing(Policy):
+        takes_prev_chunk = True
+
+        def infer(self, images, state, instruction_id, prev_chunk=None):
+            told.append(prev_chunk)
+            return super().infer(images, state, instruction_id)
+
+    observation = observer().observe(shifted(0), NOW)
+    plan(Policy(), observation, 0, 0)
+    assert told == []
+    plan(Continuing(), observation, 0, 0)
+    assert told == [observation.prev_chunk]

@@ -186,3 +186,32 @@ def test_the_runtime_reports_to_nobody(tmp_path):
         [sys.executable, "-c", code, str(TOY)], env=environ | {"TMPDIR": str(tmp_path)}, check=True, timeout=60
     )
     assert [*tmp_path.iterdir()] == []
+
+
+def continuing(model, onnx):
+    """The toy policy plus its previous chunk."""
+    (output,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = ["fresh" if name == output.name else name for name in node.output]
+    previous = onnx.helper.make_tensor_value_info("prev_chunk", onnx.TensorProto.FLOAT, ["batch", 8, 4])
+    model.graph.input.append(previous)
+    model.graph.node.append(onnx.helper.make_node("Add", ["fresh", "prev_chunk"], [output.name]))
+
+
+def test_a_graph_that_takes_the_previous_chunk_is_given_it(tampered):
+    policy, plain = OnnxPolicy(tampered(continuing)), OnnxPolicy(TOY)
+    check_golden(policy)
+    assert policy.takes_prev_chunk
+    assert not plain.takes_prev_chunk
+    images, state = golden_images(plain.spec), golden_state(plain.spec)
+    previous = np.arange(32, dtype=np.float32).reshape(8, 4)
+    found = policy.infer(images, state, 0, prev_chunk=previous)
+    assert np.array_equal(found, plain.infer(images, state, 0) + previous)
+
+
+def test_a_previous_chunk_of_another_shape_is_refused(tampered):
+    def wrong(model, onnx):
+        continuing(model, onnx)
+        tensor(model.graph.input, "prev_chunk").shape.dim[1].dim_value = 1
+
+    assert "prev_chunk" in refusal(tampered(wrong))

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vla_runtime.core.errors import MalformedMessage
-from vla_runtime.core.types import ActionChunk, Frame, PlanRequest, RobotState, StateTrack
+from vla_runtime.core.types import ActionChunk, CommittedChunk, Frame, PlanRequest, RobotState, StateTrack
 from vla_runtime.wire import plan, robot
 from vla_runtime.wire.frames import FrameMessage, decode_frame, encode_frame, pixels_of
 
@@ -104,6 +104,20 @@ def test_what_the_robot_measured_before_arrives_to_the_bit(velocity):
     for broken in ({"history": ask.history[:-8]}, {"history_stamps": ask.history_stamps[:-1]}, {"history_stamps": b""}):
         with pytest.raises(MalformedMessage, match="history"):
             plan.decode_ask(plan.encode(msgspec.structs.replace(ask, **broken)))
+
+
+def test_what_is_committed_arrives_to_the_bit():
+    state = RobotState(np.zeros(3), None, 6, 6, np.zeros(1))
+    rows = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    message = plan.request_message(PlanRequest(1, 2, state, "go", 3, committed=CommittedChunk(rows, 2**62, 7)))
+    came = plan.request_from(plan.decode_ask(message)).committed
+    assert np.array_equal(came.actions, rows)
+    assert (came.t0_ns, came.dt_ns) == (2**62, 7)
+    ask = plan.decode_ask(message)
+    for broken in ({"values": ask.committed.values[:-4]}, {"values": b""}, {"dt_ns": 0}):
+        wrong = msgspec.structs.replace(ask, committed=msgspec.structs.replace(ask.committed, **broken))
+        with pytest.raises(MalformedMessage, match="committed"):
+            plan.decode_ask(plan.encode(wrong))
 
 
 @pytest.mark.parametrize("velocity", [np.array([1.0, 2.0]), None])

@@ -8,6 +8,7 @@ other parts; nothing here asks which.
 from __future__ import annotations
 
 from vla_runtime.control.cause import Cause, Stop
+from vla_runtime.control.committed import Committed
 from vla_runtime.control.health import LoopSettings, Situation, health
 from vla_runtime.control.history import StateHistory
 from vla_runtime.control.machine import ModeMachine
@@ -30,6 +31,7 @@ class ControlLoop:
         self.metrics = LoopMetrics()
         self.mode = ModeMachine(start_ns)
         self.history = StateHistory(settings.history_ns)
+        self.committed = Committed(settings.limits, *parts.scheduler.grid, settings.period_ns)
         self.state: RobotState | None = None
         self._begun = self._checked = self._aligned = False
         self._moved_ns = start_ns
@@ -79,7 +81,8 @@ class ControlLoop:
         if self.state is None or not self.mode.plans or not self.parts.scheduler.wants_plan(now):
             return -1
         seq = self.parts.scheduler.next_request(now)
-        request = PlanRequest(seq, now, self.state, self.instruction, self.episode, self.history.track())
+        committed = self.committed.chunk(self.parts.scheduler.chunk, now)
+        request = PlanRequest(seq, now, self.state, self.instruction, self.episode, self.history.track(), committed)
         self.parts.planner.request(request)
         self.parts.recorder.request(self.metrics.ticks, request)
         return request.seq
@@ -117,6 +120,7 @@ class ControlLoop:
         if not safety.resting:
             self._moved_ns = now
         self.parts.robot.write(verdict.command, now)
+        self.committed.add(verdict.command, now)
         return verdict
 
     def _record(self, now: int, deadline_ns: int, stop: Stop | None, planner: PlannerStatus, request_seq: int,

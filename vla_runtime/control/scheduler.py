@@ -73,6 +73,16 @@ class Scheduler:
         self.refused: Counter[str] = Counter()
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Chunk length and policy step in ns."""
+        return self._shape[0], self._dt_ns
+
+    @property
+    def chunk(self) -> ActionChunk | None:
+        """The chunk in use."""
+        return self._chunk
+
+    @property
     def chunk_seq(self) -> int:
         """The chunk in use, -1 while there is none."""
         return -1 if self._chunk is None else self._chunk.seq

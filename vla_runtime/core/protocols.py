@@ -102,7 +102,11 @@ class Camera(Protocol):
 
 @runtime_checkable
 class Policy(Protocol):
-    """A chunk policy. ``hash`` identifies the file it came from."""
+    """A chunk policy. ``hash`` identifies the file it came from.
+
+    One that continues what the robot was told has ``takes_prev_chunk = True``. Its ``infer`` takes ``prev_chunk``
+    f32[H, A] by name: what is committed, after limits, for the time of each row to come; None for the golden sample.
+    """
 
     spec: PolicySpec
     hash: str

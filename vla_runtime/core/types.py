@@ -18,6 +18,7 @@ __all__ = [
     "I64",
     "U8",
     "ActionChunk",
+    "CommittedChunk",
     "Frame",
     "Intervention",
     "Observation",
@@ -90,10 +91,20 @@ class StateTrack:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CommittedChunk:
+    """What the robot was told, and will be: row i of ``actions`` f32[H, A], after limits, is for t0 + i dt."""
+
+    actions: F32
+    t0_ns: int
+    dt_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Observation:
     """The policy's input: frames by camera name, ``state`` f32[S], and the oldest capture among the frames.
 
-    ``robot``: the robot's state at that capture, of which ``state`` is picked.
+    ``robot``: the robot's state at that capture, of which ``state`` is picked. ``prev_chunk`` f32[H, A]: what is
+    committed for each row of the chunk to come.
     """
 
     images: Mapping[str, Frame]
@@ -101,6 +112,7 @@ class Observation:
     instruction: str
     stamp_ns: int
     robot: RobotState
+    prev_chunk: F32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +121,7 @@ class PlanRequest:
 
     ``seq`` counts up through all episodes of a run, so that no late answer fits a later request. ``state`` is the
     robot's newest; ``history`` what it measured before, so that images are shown with the state of their instant.
+    ``committed``: what the robot was told, and will be if nothing new comes; None before the first command.
     """
 
     seq: int
@@ -117,6 +130,7 @@ class PlanRequest:
     instruction: str
     episode: int = 0
     history: StateTrack | None = None
+    committed: CommittedChunk | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState, TaskStatus, Tick
+from vla_runtime.core.types import ActionChunk, CommittedChunk, PlanRequest, RobotState, TaskStatus, Tick
 
 __all__ = [
     "CAMERA",
@@ -75,8 +75,17 @@ class StatePayload(StateFields, frozen=True, kw_only=True):
     command_age_ns: int | None = None
 
 
+class CommittedFields(msgspec.Struct, frozen=True):
+    """A CommittedChunk: ``actions`` f32[H, A] in row-major order."""
+
+    t0_ns: int
+    dt_ns: int
+    shape: list[int]
+    actions: list[float]
+
+
 class RequestPayload(msgspec.Struct, frozen=True):
-    """``/request``."""
+    """``/request``. ``committed``: what the robot was told and will be, null before the first command."""
 
     tick: int
     seq: int
@@ -84,6 +93,7 @@ class RequestPayload(msgspec.Struct, frozen=True):
     instruction: str
     state: StateFields
     episode: int = 0
+    committed: CommittedFields | None = None
 
 
 class ChunkPayload(msgspec.Struct, frozen=True):
@@ -204,14 +214,29 @@ def decode_state(data: bytes) -> tuple[int, RobotState]:
 def encode_request(tick: int, request: PlanRequest) -> bytes:
     """One request, sent in pass ``tick``, as JSON."""
     state = StateFields(*_lists(request.state))
-    return _encode(RequestPayload(tick, request.seq, request.stamp_ns, request.instruction, state, request.episode))
+    committed = None
+    if request.committed is not None:
+        rows = request.committed.actions
+        committed = CommittedFields(
+            request.committed.t0_ns, request.committed.dt_ns, list(rows.shape), _list(rows.ravel())
+        )
+    return _encode(
+        RequestPayload(tick, request.seq, request.stamp_ns, request.instruction, state, request.episode, committed)
+    )
 
 
 def decode_request(data: bytes) -> tuple[int, PlanRequest]:
-    """Inverse of ``encode_request``; raises msgspec.MsgspecError."""
+    """Inverse of ``encode_request``; raises msgspec.MsgspecError or ValueError."""
     payload = _decode_request(data)
     state = _state(payload.state)
-    return payload.tick, PlanRequest(payload.seq, payload.stamp_ns, state, payload.instruction, payload.episode)
+    fields, committed = payload.committed, None
+    if fields is not None:
+        rows = np.array(fields.actions, dtype=np.float32).reshape(fields.shape)
+        committed = CommittedChunk(rows, fields.t0_ns, fields.dt_ns)
+    request = PlanRequest(
+        payload.seq, payload.stamp_ns, state, payload.instruction, payload.episode, committed=committed
+    )
+    return payload.tick, request
 
 
 def encode_chunk(tick: int, chunk: ActionChunk, refusal: str) -> bytes:

@@ -8,21 +8,30 @@ import msgspec
 import numpy as np
 
 from vla_runtime.core.errors import MalformedMessage
-from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState, StateTrack
+from vla_runtime.core.types import ActionChunk, CommittedChunk, PlanRequest, RobotState, StateTrack
 from vla_runtime.wire.decode import decoder
 
 __all__ = [
-    "Alive", "Ask", "Chunk", "Failed", "FromPlanner", "Measured", "NoPlan", "Ready", "chunk_from", "chunk_message",
-    "decode_ask", "decode_from_planner", "encode", "request_from", "request_message",
+    "Alive", "Ask", "Chunk", "Failed", "FromPlanner", "Measured", "NoPlan", "Ready", "Rows", "chunk_from",
+    "chunk_message", "decode_ask", "decode_from_planner", "encode", "request_from", "request_message",
 ]  # fmt: skip
 
 MAX_VALUES = 1_000_000
+
+
+class Rows(msgspec.Struct, frozen=True, array_like=True):
+    """Rows of actions, ``dt_ns`` apart from ``t0_ns`` on: ``values`` is f32[N, D], C order, little endian."""
+
+    t0_ns: int
+    dt_ns: int
+    values: bytes
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """A plan request with the robot's newest state and, f64 and i64 in little endian, what it measured before.
 
     ``history_stamps`` is i64[N], ``history`` f64[N, V]: position, velocity if the state has one, extras.
+    ``committed``: what the robot was told and will be, as many columns as joints.
     """
 
     episode: int
@@ -36,6 +45,7 @@ class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
     state_seq: int
     history_stamps: bytes = b""
     history: bytes = b""
+    committed: Rows | None = None
 
 
 class Measured(msgspec.Struct, frozen=True, array_like=True):
@@ -107,6 +117,10 @@ def decode_ask(data: bytes) -> Ask:
     rows, rest = divmod(len(ask.history_stamps), 8)
     if rest or len(ask.history) != 8 * rows * _width(ask):
         raise MalformedMessage(f"{len(ask.history)} bytes for a history of {rows} rows")
+    if ask.committed is not None:
+        row = 4 * len(ask.position)
+        if ask.committed.dt_ns < 1 or not row or not ask.committed.values or len(ask.committed.values) % row:
+            raise MalformedMessage(f"{len(ask.committed.values)} bytes committed, {ask.committed.dt_ns} ns apart")
     return ask
 
 
@@ -133,9 +147,13 @@ def request_message(request: PlanRequest) -> bytes:
         Ask(
             request.episode, request.seq, request.stamp_ns, request.instruction, tuple(state.position.tolist()),
             None if state.velocity is None else tuple(state.velocity.tolist()), tuple(state.extras.tolist()),
-            state.stamp_ns, state.seq, stamps, rows,
+            state.stamp_ns, state.seq, stamps, rows, None if request.committed is None else _sent(request.committed),
         )
     )  # fmt: skip
+
+
+def _sent(committed: CommittedChunk) -> Rows:
+    return Rows(committed.t0_ns, committed.dt_ns, committed.actions.astype("<f4", copy=False).tobytes())
 
 
 def _rows(track: StateTrack) -> bytes:
@@ -146,7 +164,11 @@ def _rows(track: StateTrack) -> bytes:
 def request_from(ask: Ask) -> PlanRequest:
     velocity = None if ask.velocity is None else np.array(ask.velocity)
     state = RobotState(np.array(ask.position), velocity, ask.state_stamp_ns, ask.state_seq, np.array(ask.extras))
-    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction, ask.episode, _track(ask))
+    committed = None
+    if ask.committed is not None:
+        rows = np.frombuffer(ask.committed.values, dtype="<f4").reshape(-1, len(ask.position))
+        committed = CommittedChunk(rows, ask.committed.t0_ns, ask.committed.dt_ns)
+    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction, ask.episode, _track(ask), committed)
 
 
 def _track(ask: Ask) -> StateTrack | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from vla_runtime.core.errors import VlaError
 from vla_runtime.core.protocols import Camera, Policy
 from vla_runtime.core.spec import CameraSpec, PolicySpec
@@ -44,6 +46,7 @@ class Observer:
 
     def __init__(self, spec: PolicySpec, cameras: Mapping[str, Camera], states: StateReader, max_age_ns: int) -> None:
         self._specs = spec.cameras
+        self._rows, self._dt_ns = spec.chunk_length, spec.dt_ns
         self._at_capture = spec.state_time == "capture"
         self._cameras = cameras
         self._states = states
@@ -72,7 +75,23 @@ class Observer:
             frames[spec.name] = frame
         stamp_ns = min((frame.capture_ns for frame in frames.values()), default=request.state.stamp_ns)
         robot = state_at(stamp_ns, request.state, request.history) if self._at_capture else request.state
-        return Observation(frames, self._states.read(robot), request.instruction, stamp_ns, robot)
+        return Observation(
+            frames, self._states.read(robot), request.instruction, stamp_ns, robot, self._committed(request, stamp_ns)
+        )
+
+    def _committed(self, request: PlanRequest, stamp_ns: int) -> F32:
+        """What is committed for the rows of a chunk from ``stamp_ns`` on, f32[H, A]: linear between the rows that the
+        request brings, the first and last of them beyond; staying put where nothing was sent yet.
+        """
+        committed = request.committed
+        if committed is None:
+            return np.tile(request.state.position.astype(np.float32), (self._rows, 1))
+        at = (stamp_ns - committed.t0_ns + np.arange(self._rows) * self._dt_ns) / committed.dt_ns
+        at = np.clip(at, 0, len(committed.actions) - 1)
+        row = np.minimum(at.astype(np.int64), max(0, len(committed.actions) - 2))
+        here, there = committed.actions[row], committed.actions[np.minimum(row + 1, len(committed.actions) - 1)]
+        rows: F32 = (here + (at - row)[:, None] * (there - here)).astype(np.float32)
+        return rows
 
 
 def fit(pixels: U8, camera: CameraSpec) -> U8:
@@ -97,7 +116,9 @@ def fit(pixels: U8, camera: CameraSpec) -> U8:
 def plan(policy: Policy, observation: Observation, request_seq: int, chunk_seq: int) -> ActionChunk:
     """Run ``policy`` once."""
     images = {camera.name: fit(observation.images[camera.name].pixels, camera) for camera in policy.spec.cameras}
-    actions = policy.infer(images, observation.state, policy.spec.instruction.encode(observation.instruction))
+    instruction_id = policy.spec.instruction.encode(observation.instruction)
+    more = {"prev_chunk": observation.prev_chunk} if getattr(policy, "takes_prev_chunk", False) else {}
+    actions = policy.infer(images, observation.state, instruction_id, **more)
     return ActionChunk(
         actions=actions,
         t0_ns=observation.stamp_ns,

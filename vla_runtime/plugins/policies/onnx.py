@@ -19,6 +19,8 @@ from vla_runtime.core.types import F32, U8
 
 __all__ = ["OnnxPolicy"]
 
+_PREV_CHUNK = "prev_chunk"
+
 
 class OnnxPolicy:
     """Opens ``path``.
@@ -50,14 +52,18 @@ class OnnxPolicy:
         if contract is None:
             raise PolicyFileError(f"{path} holds no policy contract ({METADATA_KEY}); make the file with vla-export")
         self.spec = PolicySpec.from_json(contract)
+        self.takes_prev_chunk = any(entry.name == _PREV_CHUNK for entry in self._session.get_inputs())
         self._check_inputs(path)
 
-    def infer(self, images: Mapping[str, U8], state: F32, instruction_id: int) -> F32:
-        """One observation in, one chunk f32[H, A] out."""
+    def infer(self, images: Mapping[str, U8], state: F32, instruction_id: int, prev_chunk: F32 | None = None) -> F32:
+        """One observation in, one chunk f32[H, A] out; ``prev_chunk`` f32[H, A] for a graph that takes it, else 0."""
         inputs = {f"image.{camera.name}": images[camera.name][None] for camera in self.spec.cameras}
         if self.spec.state:
             inputs["state"] = state[None]
         inputs["instruction_id"] = np.array([instruction_id], dtype=np.int64)
+        if self.takes_prev_chunk:
+            none = np.zeros((self.spec.chunk_length, len(self.spec.actions)), dtype=np.float32)
+            inputs[_PREV_CHUNK] = (none if prev_chunk is None else prev_chunk)[None]
         try:
             chunk: F32 = self._session.run(["action_chunk"], inputs)[0][0]
         except Exception as error:  # as above
@@ -75,6 +81,8 @@ class OnnxPolicy:
         if self.spec.state:
             expected["state"] = ("tensor(float)", len(self.spec.state))
         expected["instruction_id"] = ("tensor(int64)",)
+        if self.takes_prev_chunk:
+            expected[_PREV_CHUNK] = ("tensor(float)", self.spec.chunk_length, len(self.spec.actions))
         if found != expected:
             raise PolicyFileError(f"{path} takes the inputs {found}, its contract says {expected}")
         outputs = _tensors(self._session.get_outputs())

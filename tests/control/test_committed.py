@@ -1,0 +1,76 @@
+"""What a policy is told of its previous chunk is what the robot was told, after limits."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vla_runtime.control.cause import Stop
+from vla_runtime.control.committed import Committed
+from vla_runtime.control.safety import JointLimits
+from vla_runtime.core.types import ActionChunk
+
+from .world import DT, HASH, HIGH, JOINTS, LOW, MS, PERIOD, VELOCITY, H, Robot, World, constant, rows
+
+LIMITS = JointLimits(JOINTS, np.array(LOW), np.array(HIGH), np.array(VELOCITY))
+NOW = 1_000 * MS
+
+
+def plan(actions, t0_ns: int = NOW) -> ActionChunk:
+    return ActionChunk(np.asarray(actions, dtype=np.float32), t0_ns, DT, 0, 0, HASH)
+
+
+def committed(*sent: tuple[int, tuple[float, float]]) -> Committed:
+    memory = Committed(LIMITS, H, DT, PERIOD)
+    for at_ns, command in sent:
+        memory.add(np.array(command), at_ns)
+    return memory
+
+
+def test_before_the_first_command_nothing_is_committed() -> None:
+    assert committed().chunk(plan(rows(0, 0)), NOW) is None
+
+
+def test_without_a_plan_the_robot_stays_where_it_was_told_to_be() -> None:
+    found = committed((NOW - PERIOD, (0.1, 0.2)), (NOW, (0.25, 0.5))).chunk(None, NOW)
+    assert found is not None
+    assert (found.t0_ns, found.dt_ns) == (NOW, DT)
+    assert found.actions.tolist() == [[0.25, 0.5]] * H
+
+
+def test_rows_whose_time_has_come_are_what_was_sent_then_and_not_what_was_wanted() -> None:
+    sent = [(NOW + k * PERIOD, (k / 64, 0.0)) for k in range(13)]
+    found = committed(*sent).chunk(plan(rows(0.9, 0.9)), NOW + 12 * PERIOD)
+    assert found is not None
+    assert found.actions[:4, 0].tolist() == [0, 4 / 64, 8 / 64, 12 / 64]
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=H, max_size=H), st.integers(0, H * 4))
+def test_rows_to_come_are_inside_the_limits_and_no_faster_than_the_joints(wanted, ticks: int) -> None:
+    now = NOW + ticks * PERIOD
+    found = committed((now, (0.5, -0.5))).chunk(plan(wanted), now)
+    assert found is not None
+    coming = [i for i in range(H) if NOW + i * DT > now]
+    before = np.array([0.5, -0.5])
+    for i in coming:
+        row = found.actions[i]
+        assert (row >= np.array(LOW) - 1e-6).all()
+        assert (row <= np.array(HIGH) + 1e-6).all()
+        assert (np.abs(row - before) <= np.array(VELOCITY) * DT / 1e9 + 1e-6).all()
+        before = row
+
+
+def test_a_request_of_the_loop_says_what_the_loop_sent() -> None:
+    world = World(constant(0.6, -0.1, delay_ns=10 * MS), Robot((0.2, -0.1)), {300 * MS: Stop("done", "enough")},
+                  replan_interval=2)  # fmt: skip
+    world.run()
+    first, *later = world.planner.requests
+    assert first.committed is None
+    assert later
+    sent = dict(world.robot.writes)
+    for request in later:
+        told = request.committed
+        assert told is not None
+        for i, row in enumerate(told.actions):
+            at = told.t0_ns + i * told.dt_ns
+            if at < request.stamp_ns and at in sent:
+                assert row.tolist() == np.array(sent[at], dtype=np.float32).tolist()

@@ -1,0 +1,58 @@
+"""What the loop has committed to: the commands it sent, after limits, and those it will send if nothing new comes.
+
+A policy that continues its previous chunk must be shown what the robot was really told, not what it asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+
+import numpy as np
+
+from vla_runtime.control.safety import JointLimits
+from vla_runtime.core.types import F64, ActionChunk, CommittedChunk
+
+__all__ = ["Committed"]
+
+
+class Committed:
+    """Remembers the commands of the last chunk length, in constant memory.
+
+    Args:
+        rows, dt_ns: chunk length H and policy step.
+        period_ns: the control period.
+    """
+
+    def __init__(self, limits: JointLimits, rows: int, dt_ns: int, period_ns: int) -> None:
+        self._limits, self._rows, self._dt_ns = limits, rows, dt_ns
+        self._sent: deque[tuple[int, F64]] = deque(maxlen=rows * dt_ns // period_ns + 2)
+
+    def add(self, command: F64, now_ns: int) -> None:
+        """``command`` f64[D] was sent at ``now_ns``."""
+        self._sent.append((now_ns, command))
+
+    def chunk(self, plan: ActionChunk | None, now_ns: int) -> CommittedChunk | None:
+        """Rows on the grid of ``plan``, or from now on where there is none; None before the first command.
+
+        A row whose time has come is the command that was in force then. A later one is the plan's, inside the position
+        limits and no farther from the row before it than the speed limit allows. Without a plan the robot stays.
+        """
+        if not self._sent:
+            return None
+        _, last = self._sent[-1]
+        if plan is None:
+            return CommittedChunk(np.tile(last, (self._rows, 1)).astype(np.float32), now_ns, self._dt_ns)
+        sent = list(self._sent)
+        stamps = [stamp_ns for stamp_ns, _ in sent]
+        step = self._limits.velocity * (self._dt_ns * 1e-9)
+        rows = np.empty((self._rows, len(last)))
+        row = last
+        for i in range(self._rows):
+            stamp_ns = plan.t0_ns + i * self._dt_ns
+            if stamp_ns <= now_ns:
+                rows[i] = sent[max(0, bisect_right(stamps, stamp_ns) - 1)][1]
+            else:
+                wanted = np.clip(plan.actions[i], self._limits.low, self._limits.high)
+                row = rows[i] = np.clip(wanted, row - step, row + step)
+        return CommittedChunk(rows.astype(np.float32), plan.t0_ns, self._dt_ns)
