@@ -14,7 +14,7 @@ __all__ = ["StopSwitch"]
 
 
 class StopSwitch:
-    """Polled by the loop. The first SIGINT or SIGTERM asks for a controlled stop, a second SIGINT for category 0.
+    """Polled by the loop. A first SIGINT, SIGTERM or SIGHUP asks for a controlled stop, a second SIGINT for category 0.
 
     Outside a run (``armed`` false: parts are starting or closing) a signal raises KeyboardInterrupt instead.
     """
@@ -42,8 +42,11 @@ class StopSwitch:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM throw the switch inside this block."""
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        """SIGINT, SIGTERM and SIGHUP throw the switch inside this block."""
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the run shall outlive its terminal
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
         finally:

@@ -75,8 +75,11 @@ class _Over:
         self._asked = False
         self._orphan_ns: int | None = None
         signal.signal(signal.SIGTERM, self._ask)
-        # Ctrl-C in a terminal reaches every process of the group; a parent that has one stops its host itself.
-        signal.signal(signal.SIGINT, self._ask if parent is None else signal.SIG_IGN)
+        # Ctrl-C in a terminal, and its end, reach every process of the group; a parent stops its host itself.
+        asked = self._ask if parent is None else signal.SIG_IGN
+        signal.signal(signal.SIGINT, asked)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup: it shall outlive the terminal
+            signal.signal(signal.SIGHUP, asked)
 
     def _ask(self, *_: object) -> None:
         self._asked = True

@@ -1,6 +1,7 @@
 """The recorder process: ``python -m vla_runtime.episode.child ORDERS FRAMES REPORTS PARENT_PID``.
 
-It outlives Ctrl-C, since a stopping robot is worth recording, and its parent, whose last records it finishes.
+It outlives Ctrl-C and its terminal, since a stopping robot is worth recording, and its parent, whose last records it
+finishes.
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ class _Loop:
 
 def main() -> int:
     """Record until told to stop or left alone."""
-    for ignored in (signal.SIGINT, signal.SIGTERM):
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     with contextlib.suppress(OSError):  # never at the control loop's real-time priority, should it be inherited
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

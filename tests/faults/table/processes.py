@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import psutil
 
-from ..demands import DeadMan, Ends, Holds, Row, RunsOn
+from ..demands import DeadMan, Ends, Evidence, Holds, Row, RunsOn, Trial
 from ..run import Run
 from ..setting import CHUNK_S, Setting, Times
 
@@ -44,6 +44,11 @@ def _pulses(process: str, number: int) -> Callable[[Run], None]:
     return act
 
 
+def _whole_log(trial: Trial, evidence: Evidence) -> str:
+    whole = evidence.episode is not None and not evidence.episode.truncated
+    return "" if whole else "the log lacks its end"
+
+
 def rows(times: Times) -> list[Row]:
     local = Setting(apart=False)
     margin = times.margin
@@ -75,7 +80,10 @@ def rows(times: Times) -> list[Row]:
             Holds(CHUNK_S + margin, times.hang + restarted, times.brake), quick=True, fresh=True),
         row("control-sigint", "SIGINT to `vla-run`", _send("control", signal.SIGINT), interrupted, fresh=True),
         row("control-ctrl-c", "Ctrl-C in the terminal: SIGINT to every process",
-            lambda run: run.signal_group(signal.SIGINT), interrupted, quick=True),
+            lambda run: run.signal_group(signal.SIGINT), interrupted, quick=True, also=_whole_log),
+        row("terminal-closed", "the terminal is closed: SIGHUP to every process",
+            lambda run: run.signal_group(signal.SIGHUP),
+            Ends("stopped", 130, "SIGHUP", stopped, times.brake, 2), quick=True, also=_whole_log),
         row("control-sigterm", "SIGTERM to `vla-run`", _send("control", signal.SIGTERM), terminated),
         row("control-sigterm-twice", "SIGTERM to `vla-run`, twice", _pulses("control", signal.SIGTERM), terminated),
         row("control-sigint-twice", "SIGINT to `vla-run`, twice", _pulses("control", signal.SIGINT),
@@ -87,7 +95,9 @@ def rows(times: Times) -> list[Row]:
             DeadMan(struck, 3, "no command for", lasts_s=0.75),
             restore=_send("control", signal.SIGCONT), quick=True),
         row("host-sigterm", "SIGTERM to the host", _send("host", signal.SIGTERM),
-            Ends("faulted", 3, "shutting down", times.state + tick, times.brake, 2)),
+            Ends("faulted", 3, "shutting down", tick, times.brake, 2)),
+        row("host-sighup", "SIGHUP to a host that was started by itself", _send("host", signal.SIGHUP),
+            Ends("faulted", 3, "shutting down", tick, times.brake, 2), setting=Setting()),
         row("host-sigkill", "SIGKILL to the host", _send("host", signal.SIGKILL),
             lost),
         row("host-sigstop", "SIGSTOP to the host", _send("host", signal.SIGSTOP),

@@ -130,7 +130,8 @@ def _die_with_parent(parent_pid: int) -> None:
 
 def main(argv: list[str]) -> int:
     settings = msgspec.json.decode(argv[0], type=PlannerSettings)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C, and the end of the terminal, are the parent's to handle
+        signal.signal(ignored, signal.SIG_IGN)
     _die_with_parent(settings.parent_pid)
     try:
         policy = load_plugin("policies", settings.policy_type)(Path(settings.policy_file), settings.threads)
