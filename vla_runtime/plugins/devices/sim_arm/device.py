@@ -34,12 +34,14 @@ class CameraOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``rate_hz``: how often commands are taken and states given; the physics runs at 500 Hz, of which it must be a
-    part. ``gl``: what draws the pictures. ``cameras``: faults by camera name.
+    part. ``gl``: what draws the pictures. ``cameras``: faults by camera name. ``endless``: an episode does not end when
+    its task is done.
     """
 
     rate_hz: Annotated[float, msgspec.Meta(ge=10, le=500)] = 250.0
     gl: GL = "egl"
     cameras: dict[str, CameraOptions] = {}
+    endless: bool = False
 
 
 class SimArm:
@@ -60,6 +62,7 @@ class SimArm:
         self._period_s = self._substeps * self._scene.timestep
         self.period_ns = round(self._period_s * 1e9)
         self._gl = options.gl
+        self._endless = options.endless
         self._sizes = {camera.name: (camera.height, camera.width) for camera in context.cameras}
         self._painters: dict[str, Painter] = {}
         if self.cameras:
@@ -94,7 +97,7 @@ class SimArm:
         return self._scene.position, self._scene.velocity, np.zeros(0)
 
     def task(self) -> tuple[int, bool, bool]:
-        return self._steps, self._judge.done, self._judge.success
+        return self._steps, self._judge.done and not self._endless, self._judge.success
 
     def capture(self, camera: str) -> Callable[[], U8]:
         return partial(self._paint, camera, self._scene.snapshot())
