@@ -110,6 +110,15 @@ def test_vla_run_prints_the_same_keys_when_there_is_no_such_robot(work: Path) ->
     assert "nobody" in done.stderr
 
 
+def test_vla_run_check_prints_the_documented_keys_and_the_same_when_it_refuses(work: Path) -> None:
+    report = last_line(run("vla-run --robot tracker --check --check-seconds 0.3 --json", work).stdout)
+    compare("vla-run --check", report)
+    assert (report["exit"], report["failures"]) == ("done", [])
+    refused = last_line(run("vla-run --robot nobody --check --json", work, expect=2).stdout)
+    compare("vla-run --check", refused)
+    assert (refused["exit"], refused["ticks"], refused["robot"]["answers"]) == ("refused", 0, False)
+
+
 @pytest.mark.parametrize("command", [
     "vla-host --robot nobody",
     "vla-replay nothing.mcap",

@@ -39,7 +39,7 @@ from vla_runtime.episode.passes import PassLog
 from vla_runtime.episode.process import RecorderProcess
 from vla_runtime.plugins.planners.process import ProcessPlanner
 
-__all__ = ["RunOptions", "run"]
+__all__ = ["RunOptions", "open_planner", "run", "with_options"]
 
 _POLICY_TYPES = {".onnx": "onnx", ".ts": "torchscript"}
 _READY_S = 30.0
@@ -108,6 +108,15 @@ def with_options(config: RobotConfig, options: RunOptions) -> RobotConfig:
     )  # fmt: skip
     instruction = config.instruction if options.instruction is None else options.instruction
     return msgspec.structs.replace(config, policy=policy, log=log, instruction=instruction)
+
+
+def open_planner(config: RobotConfig, private: Path, ipc: Path, frame_endpoint: str = "") -> ProcessPlanner:
+    """Start the planner process; its own socket lies in ``private``, the cameras' in ``ipc``."""
+    settings = planner_settings(config, ipc, frame_endpoint)
+    hang_ns, heartbeat_ns = (
+        round(ms * 1e6) for ms in (config.policy.hang_timeout_ms, config.policy.heartbeat_timeout_ms)
+    )
+    return ProcessPlanner(settings, private, hang_ns, heartbeat_ns, where_to_run(config.realtime, "planner"))
 
 
 def _is_file(name: str) -> bool:
@@ -182,12 +191,7 @@ class _Run:
             self.recorder = RecorderProcess(private / "log", where_to_run(self.config.realtime, "recorder"))
             self.stack.callback(self.recorder.close)
             frame_endpoint = self.recorder.frame_endpoint
-        settings = planner_settings(self.config, ipc, frame_endpoint)
-        hang_ns, heartbeat_ns = (
-            round(ms * 1e6) for ms in (self.config.policy.hang_timeout_ms, self.config.policy.heartbeat_timeout_ms)
-        )
-        cores = where_to_run(self.config.realtime, "planner")
-        self.planner = ProcessPlanner(settings, private, hang_ns, heartbeat_ns, cores)
+        self.planner = open_planner(self.config, private, ipc, frame_endpoint)
         self.stack.callback(self._close_planner)
         return ipc
 

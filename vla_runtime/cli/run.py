@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vla_runtime.cli.common import EXIT_CODES, command, parser, print_json, teller
+
+if TYPE_CHECKING:
+    from vla_runtime.app.run import RunOptions
 
 __all__ = ["main"]
 
 _EXAMPLES = """\
   vla-run --robot toy --episodes 5
+  vla-run --robot robot_configs/arm.yaml --check
   vla-run --robot robot_configs/arm.yaml --duration 20 --instruction "reach the blue block"
   vla-run --robot arm --policy model.onnx --log episodes/ --json"""
 
@@ -48,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--seed", type=int, default=0, help="seed of the first episode (default 0)")
     options.add_argument("--log", metavar="DIR", help="where episodes are written instead of the config's place")
     options.add_argument("--no-log", action="store_true", help="write no episodes")
+    options.add_argument("--check", action="store_true", help="check machine, policy, robot and cameras; move nothing")
+    options.add_argument("--check-seconds", type=_positive, default=5.0, metavar="S",
+                         help="how long --check measures the loop's lateness (default 5)")  # fmt: skip
     options.add_argument("--ipc", type=Path, metavar="DIR", help="use the vla-host whose sockets lie in DIR")
     options.add_argument("--json", action="store_true", help="print the report as one JSON object on the last line")
     return options
@@ -67,10 +75,24 @@ def _run(arguments: argparse.Namespace, started_ns: int) -> int:
         ipc=arguments.ipc,
     )
     say = teller(sys.stderr if arguments.json else sys.stdout)
+    if arguments.check:
+        return _check(options, arguments, say)
     report = run(options, say, started_ns, teller(sys.stderr))
     if report.metrics.ticks:
         say(report.as_text())
     if report.cause.kind in ("refused", "fault"):
+        print(f"vla-run: {report.cause.text}", file=sys.stderr)
+    if arguments.json:
+        print_json(report.as_json())
+    return EXIT_CODES[report.cause.kind]
+
+
+def _check(options: RunOptions, arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
+    from vla_runtime.app.check import check
+
+    report = check(options, arguments.check_seconds, say)
+    assert report.cause is not None
+    if report.cause.kind != "done":
         print(f"vla-run: {report.cause.text}", file=sys.stderr)
     if arguments.json:
         print_json(report.as_json())

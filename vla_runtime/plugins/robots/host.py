@@ -103,6 +103,20 @@ class HostRobot:
                 states.append(_state(message))
         return states
 
+    def look(self, now_ns: int) -> list[RobotState]:
+        """As ``read``, after ``connect`` and without an episode: what a robot measures that nobody commands.
+
+        Raises:
+            DeviceLost: the host refuses.
+        """
+        states = []
+        for message in self._messages():
+            if isinstance(message, wire.Refused):
+                raise DeviceLost(f"the robot host does not take our questions: {message.reason}")
+            if isinstance(message, wire.State):
+                states.append(_state(message))
+        return states
+
     def write(self, command: F64, now_ns: int) -> None:
         self._command_seq += 1
         message = wire.Command(self._episode, self._command_seq, now_ns, tuple(command.tolist()))
