@@ -18,7 +18,7 @@ TICK = Tick(0, 0, "running", "", "", 0, PlannerStatus(True), 0, 0, (0.1,), (0.1,
 
 
 def values(metrics: LoopMetrics) -> dict[str, tuple[int, int | None, int]]:
-    return {name: (found.count, found.quantile(0.5), found.largest) for name, found in metrics.durations.items()}
+    return {name: (found.count, found.quantile(0.5), found.largest) for name, found in metrics.durations.named()}
 
 
 def at(now_ns: int, **changes: object) -> Tick:
@@ -157,7 +157,7 @@ def test_the_metrics_take_the_same_memory_however_much_they_have_counted() -> No
 
 def test_a_histogram_takes_the_same_memory_whatever_it_holds() -> None:
     metrics = LoopMetrics()
-    sizes = {found.nbytes for _, found in metrics.durations.items()}
+    sizes = {found.nbytes for _, found in metrics.durations.named()}
     for value in (0, 1, 10**9, 10**15):
         metrics.durations.lateness.add(value)
     assert {metrics.durations.lateness.nbytes} == sizes

@@ -16,6 +16,7 @@ __all__ = [
     "JointConfig",
     "LinkConfig",
     "LogConfig",
+    "MetricsConfig",
     "PolicyConfig",
     "RealtimeConfig",
     "RobotConfig",
@@ -131,6 +132,14 @@ class RealtimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cpus: CpusConfig = CpusConfig()
 
 
+class MetricsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a Prometheus server may read the run's metrics; ``port`` 0 for nowhere."""
+
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    address: str = "127.0.0.1"
+    insecure: bool = False
+
+
 class RobotConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A robot: everything ``vla-run`` and ``vla-host`` need to know. ``realtime`` left out: nothing of it is asked."""
 
@@ -146,6 +155,7 @@ class RobotConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: DeviceConfig | None = None
     log: LogConfig = LogConfig()
     realtime: RealtimeConfig | None = None
+    metrics: MetricsConfig = MetricsConfig()
 
     @property
     def period_ns(self) -> int:

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from vla_runtime.app.config import CameraConfig, RobotConfig
+from vla_runtime.app.metrics_port import check_metrics
 from vla_runtime.core.errors import ConfigError, choices
 from vla_runtime.plugins.convert import convert
 from vla_runtime.wire.sockets import check_endpoint
@@ -140,6 +141,7 @@ def _check_values(config: RobotConfig) -> None:
             f"{config.realtime.priority}; the host, which stops the robot, must be at least as important",
             "$.realtime.host_priority",
         )
+    check_metrics(config.metrics)
     if config.robot.endpoint:
         check_endpoint(config.robot.endpoint, insecure=config.robot.insecure, path="$.robot.endpoint")
     _check_policy(config)

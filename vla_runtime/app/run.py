@@ -18,6 +18,7 @@ from vla_runtime.app.contract import check_contract
 from vla_runtime.app.directories import run_directory, runtime_directory
 from vla_runtime.app.load import load_config
 from vla_runtime.app.local_host import LocalHost
+from vla_runtime.app.metrics_port import listen
 from vla_runtime.app.realtime import (
     Collector,
     asked_by_control,
@@ -180,6 +181,9 @@ class _Run:
         """Start the processes, all at once: each takes its time to import what it needs."""
         private = self.stack.enter_context(run_directory())
         ipc = private
+        listener = listen(self.config.metrics)
+        if listener is not None:
+            self.stack.callback(listener.close)
         if self.config.host == "local" and self.options.ipc is None:
             self.host = LocalHost(self.options.robot, ipc)
             self.stack.callback(self._close_host)
@@ -188,8 +192,11 @@ class _Run:
         frame_endpoint = ""
         if self.config.log.directory:
             _make_directory(Path(self.config.log.directory))
-            self.recorder = RecorderProcess(private / "log", where_to_run(self.config.realtime, "recorder"))
+        if self.config.log.directory or listener is not None:
+            cores = where_to_run(self.config.realtime, "recorder")
+            self.recorder = RecorderProcess(private / "log", cores, listener)
             self.stack.callback(self.recorder.close)
+        if self.recorder is not None and self.config.log.directory:
             frame_endpoint = self.recorder.frame_endpoint
         self.planner = open_planner(self.config, private, ipc, frame_endpoint)
         self.stack.callback(self._close_planner)
@@ -243,7 +250,7 @@ class _Run:
             return NullRecorder()
         wall = datetime.now(timezone.utc)
         name = f"{self.config.name}-{wall:%Y%m%dT%H%M%S%f}-{index:04d}.mcap"
-        path = Path(self.config.log.directory) / name
+        path = Path(self.config.log.directory) / name if self.config.log.directory else None
         metadata = {
             "config": msgspec.json.encode(self.config).decode(),
             "spec": spec.to_json().decode(),
@@ -258,7 +265,8 @@ class _Run:
             "python": platform.python_version(),
         }
         self.recorder.open(path, metadata)
-        self.report.logs.append(str(path))
+        if path is not None:
+            self.report.logs.append(str(path))
         return PassLog(self.recorder)
 
     def _close_log(self) -> None:

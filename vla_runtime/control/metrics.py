@@ -47,7 +47,7 @@ class Durations:
     def empty(cls) -> Durations:
         return cls(*(Histogram() for _ in cls.__slots__))
 
-    def items(self) -> list[tuple[str, Histogram]]:
+    def named(self) -> list[tuple[str, Histogram]]:
         """Name and histogram of each."""
         return [(name, getattr(self, name)) for name in self.__slots__]
 
@@ -103,6 +103,14 @@ class LoopMetrics:
             if self.first_command_ns is None:
                 self.first_command_ns = now_ns + tick.compute_ns
 
+    def clear(self) -> None:
+        """Count from zero again; the newest state and the plan that is followed stay known."""
+        self.ticks = self.starved_ticks = self.overruns = self.chunks_used = 0
+        for _, histogram in self.durations.named():
+            histogram.clear()
+        for counter in (self.chunks_refused, self.interventions, self.mode_ns):
+            counter.clear()
+
     def end(self, rate: Rate, mode_ns: Counter[str], scheduler: Scheduler) -> None:
         """Take over what the parts counted during the run."""
         self.overruns = rate.overruns
@@ -127,7 +135,7 @@ class LoopMetrics:
         self.starved_ticks += other.starved_ticks
         self.overruns += other.overruns
         self.chunks_used += other.chunks_used
-        for (_, mine), (_, theirs) in zip(self.durations.items(), other.durations.items(), strict=True):
+        for (_, mine), (_, theirs) in zip(self.durations.named(), other.durations.named(), strict=True):
             mine.merge(theirs)
         self.chunks_refused += other.chunks_refused
         self.interventions += other.interventions

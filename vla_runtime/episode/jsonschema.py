@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from vla_runtime.core.types import Tick
+from vla_runtime.episode.metrics import MetricsPayload
 from vla_runtime.episode.schema import (
     CHUNK,
+    METRICS,
     MODE,
     REQUEST,
     STATE,
@@ -32,6 +34,7 @@ PAYLOADS: dict[str, tuple[str, type]] = {
     REQUEST: ("vla_runtime.Request", RequestPayload),
     CHUNK: ("vla_runtime.Chunk", ChunkPayload),
     MODE: ("vla_runtime.Mode", ModeChange),
+    METRICS: ("vla_runtime.Metrics", MetricsPayload),
 }
 """Topic to (schema name, payload type)."""
 

@@ -7,7 +7,7 @@ import msgspec
 from vla_runtime.episode.passes import Pass, array_from
 from vla_runtime.wire.decode import decoder
 
-__all__ = ["Close", "Open", "Report", "Stop", "decode_order", "decode_report", "encode"]
+__all__ = ["Close", "Dropped", "Open", "Report", "Stop", "decode_order", "decode_report", "encode"]
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
@@ -20,6 +20,12 @@ class Open(_Message, frozen=True):
     token: int
     path: str
     metadata: dict[str, str]
+
+
+class Dropped(_Message, frozen=True):
+    """``count`` records of the running episode never left the control process, up to now."""
+
+    count: int
 
 
 class Close(_Message, frozen=True):
@@ -47,5 +53,5 @@ class Report(_Message, frozen=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_order = decoder(Open | Pass | Close | Stop, "an order to the recorder", array_from)
+decode_order = decoder(Open | Pass | Dropped | Close | Stop, "an order to the recorder", array_from)
 decode_report = decoder(Report, "a recorder's report")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import msgspec
 import zmq
 
 from vla_runtime.core.errors import LogError, MalformedMessage
-from vla_runtime.episode.messages import Close, Open, Report, Stop, decode_report, encode
+from vla_runtime.episode.messages import Close, Dropped, Open, Report, Stop, decode_report, encode
 from vla_runtime.wire.sockets import bulk_context, check_endpoint, open_socket, private_directory, receive_all, send
 from vla_runtime.wire.tap import push_socket
 
@@ -46,15 +47,15 @@ class RecorderProcess:
     """Starts the recorder process and is the sink of ``PassLog``.
 
     Its sockets lie in ``directory``, which is made with mode 0700 if it is not there. It runs on ``cores``, if any are
-    given, else where we run.
+    given, else where we run, and shows the metrics at the listening socket ``listener``, if there is one.
 
     Raises:
         Refusal: the directory is open to other users, or its path is too long for a socket.
     """
 
-    def __init__(self, directory: Path, cores: Collection[int] = ()) -> None:
+    def __init__(self, directory: Path, cores: Collection[int] = (), listener: socket.socket | None = None) -> None:
         private_directory(directory)
-        self._cores = cores
+        self._cores, self._listener = cores, listener
         self._files = [directory / f"log-{os.getpid()}-{name}" for name in ("orders", "frames", "reports")]
         self._endpoints = [check_endpoint(f"ipc://{file}") for file in self._files]
         self.frame_endpoint = self._endpoints[1]
@@ -62,7 +63,7 @@ class RecorderProcess:
         self._context = bulk_context()
         self._reports = open_socket(self._context, zmq.PULL, bind=self._endpoints[2])
         self._report = Report(0, "", 0, 0, 0, 0, 0, "")
-        self._dropped = 0
+        self._dropped = self._told = 0
         self._token = 1  # 0 is a regular report
         self._start()
 
@@ -71,8 +72,10 @@ class RecorderProcess:
         """The recorder's process id."""
         return self._process.pid
 
-    def open(self, path: Path, metadata: dict[str, str], timeout_s: float = 5.0) -> None:
+    def open(self, path: Path | None, metadata: dict[str, str], timeout_s: float = 5.0) -> None:
         """Begin an episode, in a new process if the last one died. Waits; call it while nothing moves.
+
+        Without a ``path`` nothing is written, and the episode is counted for the metrics alone.
 
         Raises:
             LogError: the file exists or cannot be created, or the recorder does not answer.
@@ -80,11 +83,11 @@ class RecorderProcess:
         if self._process.poll() is not None:
             self._orders.close(0)
             self._start()
-        self._dropped = 0
+        self._dropped = self._told = 0
         self._token += 1
-        report = self._ask(encode(Open(self._token, str(path.absolute()), metadata)), timeout_s)
+        report = self._ask(encode(Open(self._token, "" if path is None else str(path.absolute()), metadata)), timeout_s)
         if report is None:
-            raise LogError(f"{path}: {self._silence(timeout_s)}")
+            raise LogError(f"{path or 'metrics'}: {self._silence(timeout_s)}")
         if report.error:
             raise LogError(report.error)
 
@@ -93,6 +96,8 @@ class RecorderProcess:
         try:
             if not send(self._orders, message):
                 self._dropped += records
+            elif self._dropped != self._told and send(self._orders, encode(Dropped(self._dropped))):
+                self._told = self._dropped
         except zmq.ZMQError:  # closed
             self._dropped += records
 
@@ -137,10 +142,12 @@ class RecorderProcess:
 
     def _start(self) -> None:
         self._orders = push_socket(self._context, self._endpoints[0], _QUEUE)
-        command = [sys.executable, "-m", "vla_runtime.episode.child", *self._endpoints, str(os.getpid())]
+        listener = -1 if self._listener is None else self._listener.fileno()
+        command = [sys.executable, "-m", "vla_runtime.episode.child", *self._endpoints, str(os.getpid()), str(listener)]
+        kept = [] if self._listener is None else [listener]
         # It computes nothing: a thread pool would only cost memory.
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=kept)
         if self._cores:
             with contextlib.suppress(OSError):  # it has ended already, or a control group forbids it
                 os.sched_setaffinity(self._process.pid, self._cores)

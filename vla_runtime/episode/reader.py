@@ -14,11 +14,13 @@ from vla_runtime.core.errors import LogError
 from vla_runtime.core.types import ActionChunk, PlanRequest, RobotState, Tick
 from vla_runtime.episode.frames import FrameIndex, LoggedFrame, Place
 from vla_runtime.episode.mapping import mapped
+from vla_runtime.episode.metrics import MetricsPayload, decode_metrics
 from vla_runtime.episode.names import END, METADATA
 from vla_runtime.episode.scan import DAMAGE, MESSAGE_HEADER, Record, Scan, parse
 from vla_runtime.episode.schema import (
     CAMERA,
     CHUNK,
+    METRICS,
     MODE,
     REQUEST,
     STATE,
@@ -38,8 +40,8 @@ __all__ = ["Episode", "read_episode"]
 class Episode:
     """One episode. The ``*_by_tick`` records were seen by the pass with that index, in the order given.
 
-    ``ended``: the counts a finished file ends with, empty for a cut one. ``truncated``: the file lacks its end.
-    ``note``: what was found, for people.
+    ``metrics``: one a second, and one at the end; none in virtual time. ``ended``: the counts a finished file ends
+    with, empty for a cut one. ``truncated``: the file lacks its end. ``note``: what was found, for people.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Episode:
     requests_by_tick: Mapping[int, Sequence[PlanRequest]]
     chunks_by_tick: Mapping[int, Sequence[tuple[ActionChunk, str]]]
     modes: Sequence[ModeChange]
+    metrics: Sequence[MetricsPayload]
     index: FrameIndex
     truncated: bool
     note: str
@@ -108,6 +111,7 @@ class _Loading:
         self._requests: dict[int, list[PlanRequest]] = {}
         self._chunks: dict[int, list[tuple[ActionChunk, str]]] = {}
         self._modes: list[ModeChange] = []
+        self._metrics: list[MetricsPayload] = []
         self._frames = FrameIndex(path)
         self._damaged = 0
 
@@ -153,6 +157,8 @@ class _Loading:
             self._chunks.setdefault(tick, []).append((chunk, refusal))
         elif topic == MODE:
             self._modes.append(decode_mode(payload))
+        elif topic == METRICS:
+            self._metrics.append(decode_metrics(payload))
 
     def _frame(self, record: Record, channel: Channel, header: tuple[int, int, int, int], start: int) -> None:
         _, seq, log_ns, capture_ns = header
@@ -180,5 +186,5 @@ class _Loading:
             notes.append(f"{self._damaged} records could not be decoded")
         return Episode(
             self._path, self._metadata[METADATA], self._metadata.get(END, {}), self._ticks, self._states,
-            self._requests, self._chunks, self._modes, self._frames, not scan.whole, "; ".join(notes),
+            self._requests, self._chunks, self._modes, self._metrics, self._frames, not scan.whole, "; ".join(notes),
         )  # fmt: skip

@@ -20,6 +20,7 @@ from vla_runtime.core.types import ActionChunk, CommittedChunk, PlanRequest, Rob
 __all__ = [
     "CAMERA",
     "CHUNK",
+    "METRICS",
     "MODE",
     "REQUEST",
     "STATE",
@@ -43,6 +44,7 @@ STATE = "/state"
 REQUEST = "/request"
 CHUNK = "/chunk"
 MODE = "/mode"
+METRICS = "/metrics"
 CAMERA = "/camera/"
 """Prefix: the topic of a camera is ``/camera/<name>``."""
 
