@@ -50,7 +50,7 @@ def watch(process: subprocess.Popen[str], seconds: float) -> dict[str, list[tupl
     """Resident memory in bytes by process, each as (seconds since the start, bytes)."""
     memory: dict[str, list[tuple[float, int]]] = defaultdict(list)
     begun = time.monotonic()
-    time.sleep(5)
+    time.sleep(2)
     processes = family(process.pid)
     while process.poll() is None:
         now_s = time.monotonic() - begun
@@ -90,6 +90,8 @@ def phase(log: Path) -> dict[str, Any]:
 
 def main() -> None:
     arguments = options(__doc__, seconds=600).parse_args()
+    if arguments.seconds < 40:
+        sys.exit("--seconds: expected at least 40, so that a tenth of the run holds a sample")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = [sys.executable, "-m", "vla_runtime.cli.run", "--robot", str(endless_arm(folder)), "--log",
@@ -97,6 +99,8 @@ def main() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             memory = watch(process, arguments.seconds)
             report = last_line(process.communicate()[0])
+        if report["exit"] != "done":
+            sys.exit(f"the run ended early: {report['exit']}: {report['cause']}")
         (log,) = (folder / "log").glob("*.mcap")
         figures = {
             "seconds": arguments.seconds,

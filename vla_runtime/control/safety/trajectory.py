@@ -12,6 +12,7 @@ to the third, exceeds its limit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import add, sub
 
 from ruckig import ControlInterface, InputParameter, Ruckig, RuckigError, Synchronization, Trajectory
 
@@ -48,6 +49,7 @@ class TrajectoryLimiter:
         self._low: Vector = limits.low.tolist()
         self._high: Vector = limits.high.tolist()
         self._velocity: Vector = limits.velocity.tolist()
+        self._backward: Vector = (-limits.velocity).tolist()
         self._acceleration: Vector = limits.acceleration.tolist()
         joints = len(limits.joints)
         self._ruckig = Ruckig(joints, self._period_s)
@@ -153,27 +155,32 @@ class TrajectoryLimiter:
 
     def _intercept(self, target: Vector, frame: Vector) -> _State:
         """The state one period on, on the fastest way to targets that move with ``frame``; else on the way to rest."""
-        period_s, chase = self._period_s, self._chase
+        chase, way = self._chase, self._way
         position, velocity, acceleration = self._state
+        shift = [speed * self._period_s for speed in frame]
         chase.current_position = position
-        chase.current_velocity = [v - f for v, f in zip(velocity, frame, strict=True)]
+        chase.current_velocity = list(map(sub, velocity, frame))
         chase.current_acceleration = acceleration
-        chase.target_position = [x - f * period_s for x, f in zip(target, frame, strict=True)]
-        chase.max_velocity = [most - f for most, f in zip(self._velocity, frame, strict=True)]
-        chase.min_velocity = [-most - f for most, f in zip(self._velocity, frame, strict=True)]
+        chase.target_position = list(map(sub, target, shift))
+        chase.max_velocity = list(map(sub, self._velocity, frame))
+        chase.min_velocity = list(map(sub, self._backward, frame))
         try:
-            self._ruckig.calculate(chase, self._way)
+            self._ruckig.calculate(chase, way)
         except RuckigError:
-            return self._at_rest_in(period_s)
-        position, velocity, acceleration = self._way.at_time(period_s)
-        return (
-            [
-                _landed(p + f * period_s, x, low, high)
-                for p, f, x, low, high in zip(position, frame, target, self._low, self._high, strict=True)
-            ],
-            [v + f for v, f in zip(velocity, frame, strict=True)],
-            acceleration,
-        )
+            return self._at_rest_in(self._period_s)
+        position, velocity, acceleration = way.at_time(self._period_s)
+        return self._landed(list(map(add, position, shift)), target), list(map(add, velocity, frame)), acceleration
+
+    def _landed(self, command: Vector, target: Vector) -> Vector:
+        """``command`` without what arithmetic has put beside a target or beyond a limit."""
+        for i, (p, x, low, high) in enumerate(zip(command, target, self._low, self._high, strict=True)):
+            if p != x and -_REACHED < p - x < _REACHED:
+                command[i] = x
+            elif low - _ROUNDING <= p < low:
+                command[i] = low
+            elif high < p <= high + _ROUNDING:
+                command[i] = high
+        return command
 
     def _plan_rest(self, state: _State) -> Sequence[int]:
         """Plan the way from ``state`` to rest; the joints that leave their limits on it, all if there is no way."""
@@ -206,10 +213,3 @@ def _problem(limits: JointLimits) -> InputParameter:
     problem.max_acceleration = limits.acceleration
     problem.max_jerk = limits.jerk
     return problem
-
-
-def _landed(command: float, target: float, low: float, high: float) -> float:
-    """``command`` without what arithmetic has put beside the target or beyond a limit."""
-    if -_REACHED < command - target < _REACHED:
-        return target
-    return low if low - _ROUNDING <= command < low else high if high < command <= high + _ROUNDING else command
