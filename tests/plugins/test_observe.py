@@ -1,6 +1,7 @@
 """What the policy sees is what its contract names, fresh, of the right size and from the right camera; or nothing."""
 
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from vla_runtime.core.errors import ContractMismatch
 from vla_runtime.core.spec import CameraSpec
-from vla_runtime.core.types import CommittedChunk, StateTrack
+from vla_runtime.core.types import CommittedChunk, Shot, StateTrack
+from vla_runtime.plugins.planners.fresh import CameraLimits
 from vla_runtime.plugins.planners.observe import NotReady, Observer, StateReader, fit, plan
 
 from .policies import ACTIONS, EXTRAS, FRONT, JOINTS, MS, NOW, SPEC, WRIST, Policy, cameras, frame, picture, request
@@ -186,3 +188,117 @@ def test_only_a_policy_that_continues_is_told_what_is_committed() -> None:
     assert told == []
     plan(Continuing(), observation, 0, 0)
     assert told == [observation.prev_chunk]
+
+
+class Several:
+    """A camera that keeps ``ages`` (ms, oldest first), counting which of its frames were decoded.
+
+    A frame whose age is in ``broken`` has no picture."""
+
+    def __init__(self, name: str, *ages: float, shape=(4, 6), broken=(), mark=None, error_ms: float = 0) -> None:
+        self.name, self.ages, self.shape, self.broken, self.decoded = name, list(ages), shape, broken, []
+        self.mark, self.error_ms = mark, error_ms
+
+    def shots(self) -> list[Shot]:
+        def look(index: int, age: float):
+            self.decoded.append(age)
+            return None if age in self.broken else frame(age, self.shape, seq=index)
+
+        return [
+            Shot(NOW - round(age * MS), index, partial(look, index, age), self.mark or index, round(self.error_ms * MS))
+            for index, age in enumerate(self.ages)
+        ]
+
+
+def seeing(front: Several, wrist: Several, limits=None, skew_ms: float | None = None) -> Observer:
+    reader = StateReader([entry.name for entry in SPEC.state], JOINTS, EXTRAS)
+    found = {"front": front, "wrist": wrist}
+    return Observer(SPEC, found, reader, 100 * MS, limits, None if skew_ms is None else round(skew_ms * MS))
+
+
+def ages(seen) -> dict[str, float]:
+    return {name: (NOW - shown.capture_ns) / MS for name, shown in seen.images.items()}
+
+
+def test_every_camera_has_its_own_age_limit() -> None:
+    limits = {"front": CameraLimits(30 * MS)}
+    front, wrist = Several("front", 29), Several("wrist", 90, shape=(2, 3))
+    assert ages(seeing(front, wrist, limits).observe(request(), NOW)) == {"front": 29, "wrist": 90}
+    front.ages = [31]
+    with pytest.raises(NotReady, match="camera 'front': the newest frame is 31 ms old, allowed 30 ms"):
+        seeing(front, wrist, limits).observe(request(), NOW)
+
+
+def test_a_stamp_that_may_be_off_counts_as_if_it_were() -> None:
+    wrist = Several("wrist", 0, shape=(2, 3))
+    seeing(Several("front", 90, error_ms=10), wrist).observe(request(), NOW)
+    with pytest.raises(NotReady, match="camera 'front': the newest frame is 101 ms old"):
+        seeing(Several("front", 90, error_ms=11), wrist).observe(request(), NOW)
+
+
+def test_a_frozen_camera_is_named_and_counted() -> None:
+    front = Several("front", *range(90, -1, -10), mark=7)
+    watching = seeing(front, Several("wrist", 0, shape=(2, 3)), {"front": CameraLimits(100 * MS, 80 * MS)})
+    with pytest.raises(NotReady, match="camera 'front' is frozen: the same picture for 90 ms, allowed 80 ms"):
+        watching.observe(request(), NOW)
+    assert watching.refused == {"front": {"frozen": 1}, "wrist": {}}
+
+
+def test_a_camera_that_shows_only_its_newest_frame_is_watched_by_its_pixels() -> None:
+    shown = cameras()
+    reader = StateReader([], JOINTS, EXTRAS)
+    watching = Observer(SPEC, shown, reader, 100 * MS, {"front": CameraLimits(100 * MS, 80 * MS)})
+    for at_ms in range(0, 81, 10):
+        shown["front"].frame = replace(frame(), capture_ns=NOW + at_ms * MS, seq=at_ms)
+        watching.observe(request(), NOW + at_ms * MS)
+    shown["front"].frame = replace(frame(), capture_ns=NOW + 90 * MS, seq=90)
+    with pytest.raises(NotReady, match="camera 'front' is frozen: the same picture for 90 ms"):
+        watching.observe(request(), NOW + 90 * MS)
+    shown["front"].frame = replace(frame(first=1), capture_ns=NOW + 95 * MS, seq=95)
+    watching.observe(request(), NOW + 95 * MS)
+
+
+def test_the_newest_frames_that_belong_together_are_shown_and_only_they_are_decoded() -> None:
+    front, wrist = Several("front", 80, 50, 20), Several("wrist", 75, 55, shape=(2, 3))
+    assert ages(seeing(front, wrist, skew_ms=10).observe(request(), NOW)) == {"front": 50, "wrist": 55}
+    assert (front.decoded, wrist.decoded) == ([50], [55])
+
+
+def test_frames_too_far_apart_are_not_shown_together() -> None:
+    front, wrist = Several("front", 20, 10), Several("wrist", 75, shape=(2, 3))
+    watching = seeing(front, wrist, skew_ms=50)
+    with pytest.raises(NotReady, match=r"cameras 'wrist' and 'front': .* 65 ms apart, allowed 50 ms"):
+        watching.observe(request(), NOW)
+    assert watching.refused == {"front": {}, "wrist": {"skew": 1}}
+    assert front.decoded == wrist.decoded == []
+
+
+def test_a_frame_that_is_too_old_is_not_shown_though_it_would_match() -> None:
+    front, wrist = Several("front", 101, 10), Several("wrist", 100, shape=(2, 3))
+    with pytest.raises(NotReady, match="90 ms apart"):
+        seeing(front, wrist, skew_ms=50).observe(request(), NOW)
+
+
+def test_a_frame_that_cannot_be_decoded_is_passed_over() -> None:
+    front = Several("front", 50, 20, broken={20})
+    wrist = Several("wrist", 45, 25, shape=(2, 3))
+    assert ages(seeing(front, wrist, skew_ms=10).observe(request(), NOW)) == {"front": 50, "wrist": 45}
+    front = Several("front", 50, 20, broken={20, 50})
+    with pytest.raises(NotReady, match="camera 'front' has sent no fresh frame that can be decoded"):
+        seeing(front, wrist).observe(request(), NOW)
+
+
+def test_the_pictures_of_a_camera_never_go_back() -> None:
+    front, wrist = Several("front", 50, 20), Several("wrist", 45, 15, shape=(2, 3))
+    watching = seeing(front, wrist, skew_ms=10)
+    assert ages(watching.observe(request(), NOW)) == {"front": 20, "wrist": 15}
+    wrist.ages = [45]  # its newer frame is gone, so only an older pair would match
+    with pytest.raises(NotReady, match="apart"):
+        watching.observe(request(), NOW)
+
+
+def test_what_is_doubtful_about_a_dark_camera_is_said() -> None:
+    shown = cameras(front=None)
+    shown["front"].doubt = "its frames are stamped 3600.000 s ahead of this machine's clock"
+    with pytest.raises(NotReady, match="camera 'front' has sent no frame that can be used: its frames are stamped"):
+        Observer(SPEC, shown, StateReader([], JOINTS, EXTRAS), 100 * MS).observe(request(), NOW)

@@ -370,3 +370,23 @@ def test_who_has_not_listened_does_not_take_the_planner_for_silent(ipc, camera):
         assert len(planner.poll(time.monotonic_ns())) == 1
     finally:
         planner.close()
+
+
+def test_a_frozen_camera_is_named_and_counted_over_restarts(planner, ipc):
+    """Fresh stamps, new numbers, and always the same picture."""
+    publisher = FramePublisher("image", camera_endpoint(CONFIG.cameras[0], ipc), "raw")
+    planner.wait_ready(30)
+    seqs = iter(range(1_000_000))
+
+    def refused():
+        publisher.publish(Frame(np.zeros((16, 16, 3), np.uint8), time.monotonic_ns(), next(seqs)), 0)
+        planner.request(request(1))
+        return "camera 'image' is frozen: the same picture for" in status(planner).failure
+
+    eventually(refused)
+    first = eventually(lambda: status(planner) and planner.camera_counts.get("image", {}).get("frozen"))
+    os.kill(planner.pid, signal.SIGKILL)
+    eventually(lambda: not status(planner).up)
+    eventually(refused)
+    eventually(lambda: refused() and planner.camera_counts["image"]["frozen"] > first)
+    publisher.close()

@@ -7,10 +7,13 @@ import time
 import numpy as np
 import pytest
 import zmq
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vla_runtime.core.types import Frame
+from vla_runtime.plugins.cameras import zmq as zmq_camera
 from vla_runtime.plugins.cameras.zmq import FramePublisher, ZmqCamera
-from vla_runtime.wire.frames import encode_frame
+from vla_runtime.wire.frames import decode_frame, encode_frame, pixels_of
 from vla_runtime.wire.sockets import open_socket
 
 
@@ -88,15 +91,62 @@ def test_an_older_frame_never_replaces_a_newer_one(camera, source):
     source.send(b"x")
     eventually(lambda: camera.drain() or camera.malformed == 1)
     assert camera.latest().seq == 1
+    assert camera.counts["older"] == 1
     source.send(wire(3, 1001))
     sees(camera, 3)
+
+
+def test_a_frame_that_comes_twice_is_kept_once(camera, source):
+    for _ in range(3):
+        source.send(wire(1, 1000))
+    before = camera.counts["duplicate"]  # of those that found the connection
+    eventually(lambda: camera.drain() or camera.counts["duplicate"] == before + 2)
+    assert [shot.seq for shot in camera.shots()] == [0, 1]
+
+
+@given(st.lists(st.integers(0, 40), max_size=60))
+def test_whatever_the_network_does_the_frames_kept_are_the_newest_in_order(stamps):
+    """The k-th message is the frame captured at ``stamps[k]``: late ones, repeated ones, in any order."""
+    camera = ZmqCamera("front", "ipc:///tmp/vla-test-nobody")
+    for stamp in stamps:
+        data = wire(stamp, stamp)
+        camera._take(decode_frame(data, "front"), data)
+    rising = [stamp for k, stamp in enumerate(stamps) if all(stamp > earlier for earlier in stamps[:k])]
+    assert [shot.capture_ns for shot in camera.shots()] == rising[-12:]
+    assert camera.counts["older"] + camera.counts["duplicate"] == len(stamps) - len(rising)
+    assert camera.malformed == 0
+    camera.close()
+
+
+def test_only_the_frame_that_is_looked_at_is_decoded(camera, source, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(zmq_camera, "pixels_of", lambda message: decoded.append(message.seq) or pixels_of(message))
+    for seq in range(1, 10):
+        source.send(wire(seq, 1000 + seq))
+    eventually(lambda: camera.drain() or camera.shots()[-1].seq == 9)
+    shots = {shot.seq: shot for shot in camera.shots()}
+    assert shots[6].look() is shots[6].look()
+    assert np.array_equal(shots[6].look().pixels, image(6))
+    assert decoded == [6]
 
 
 def test_a_frame_from_the_future_is_dropped(camera, source):
     source.send(wire(1, time.monotonic_ns() + 3_600_000_000_000))
     source.send(wire(2, 1000))
     sees(camera, 2)
-    assert camera.malformed == 1
+    assert camera.malformed == camera.counts["future"] == 1
+
+
+def test_a_camera_whose_clock_is_not_ours_says_so(source, endpoint):
+    camera = ZmqCamera("front", endpoint)
+    ahead_ns = 3_600_000_000_000
+    eventually(lambda: source.send(wire(1, time.monotonic_ns() + ahead_ns)) or camera.latest() or camera.doubt)
+    assert "its frames are stamped 3" in camera.doubt
+    assert "s ahead of this machine's clock" in camera.doubt
+    assert camera.latest() is None
+    eventually(lambda: source.send(wire(2, 1)) or camera.latest())
+    assert camera.doubt == ""
+    camera.close()
 
 
 def test_a_frame_from_another_camera_is_never_a_substitute(camera, source):

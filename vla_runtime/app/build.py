@@ -18,6 +18,7 @@ from vla_runtime.control.scheduler import Scheduler
 from vla_runtime.core.protocols import Clock, DeviceCamera, DeviceContext, Planner, Recorder, Robot
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F64
+from vla_runtime.plugins.planners.fresh import CameraLimits
 from vla_runtime.plugins.planners.settings import CameraSetting, PlannerSettings
 from vla_runtime.plugins.registry import load_plugin, plugin_options
 
@@ -25,6 +26,7 @@ __all__ = [
     "build_loop",
     "build_robot",
     "camera_endpoint",
+    "camera_limits",
     "dead_man_ns",
     "device_context",
     "joint_limits",
@@ -72,7 +74,23 @@ def build_loop(
 
 def _history_ns(config: RobotConfig, spec: PolicySpec) -> int:
     """How old a state may be shown to the policy: as old as an image."""
-    return _ns(config.policy.frame_timeout_ms) if spec.state_time == "capture" and spec.cameras else 0
+    if spec.state_time != "capture":
+        return 0
+    looked_through = {camera.name for camera in spec.cameras}
+    return max(
+        (limits.max_age_ns for name, limits in camera_limits(config).items() if name in looked_through), default=0
+    )
+
+
+def camera_limits(config: RobotConfig) -> dict[str, CameraLimits]:
+    """How fresh the frames of each camera must be, in the order of the config."""
+    default_ms = config.policy.frame_timeout_ms
+    return {
+        camera.name: CameraLimits(
+            _ns(default_ms if camera.max_age_ms is None else camera.max_age_ms), _ns(camera.frozen_ms)
+        )
+        for camera in config.cameras
+    }
 
 
 def joint_limits(config: RobotConfig) -> JointLimits:
@@ -118,10 +136,18 @@ def planner_settings(config: RobotConfig, ipc: Path, frame_endpoint: str = "") -
         joints=config.joint_names,
         extras=config.extras,
         cameras=tuple(
-            CameraSetting(camera.name, camera.type, camera_endpoint(camera, ipc), camera.options)
-            for camera in config.cameras
+            CameraSetting(
+                camera.name,
+                camera.type,
+                camera_endpoint(camera, ipc),
+                camera.options,
+                limits.max_age_ns,
+                limits.frozen_ns,
+            )
+            for camera, limits in zip(config.cameras, camera_limits(config).values(), strict=True)
         ),
         frame_timeout_ns=_ns(config.policy.frame_timeout_ms),
+        max_skew_ns=_ns(config.policy.max_skew_ms),
         frame_endpoint=frame_endpoint,
     )
 

@@ -49,7 +49,10 @@ class JointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One camera. An empty ``endpoint`` is the robot's own private socket."""
+    """One camera. An empty ``endpoint`` is the robot's own private socket.
+
+    ``max_age_ms`` left out: the policy's ``frame_timeout_ms``. ``frozen_ms`` 0: its pictures may repeat.
+    """
 
     name: Name
     height: Pixels
@@ -57,6 +60,8 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: str = "zmq"
     fps: Rate = 30.0
     encoding: Literal["jpeg", "raw"] = "jpeg"
+    max_age_ms: Positive | None = None
+    frozen_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 500.0
     endpoint: str = ""
     insecure: bool = False
     options: dict[str, Any] = {}
@@ -105,6 +110,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_timeout_ms: Positive = 1000.0
     max_plan_age_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
     frame_timeout_ms: Positive = 250.0
+    max_skew_ms: Positive = 100.0
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

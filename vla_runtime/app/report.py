@@ -23,6 +23,7 @@ class RunReport:
     successes: int = 0
     planner_restarts: int = 0
     malformed: dict[str, int] = field(default_factory=dict)
+    cameras: dict[str, dict[str, int]] = field(default_factory=dict)
     unsent_commands: int = 0
     log_dropped: int = 0
     log_error: str = ""
@@ -56,6 +57,7 @@ class RunReport:
             "episodes": self.episodes,
             "successes": self.successes,
             "malformed": self.malformed,
+            "cameras": self.cameras,
             "unsent_commands": self.unsent_commands,
             "log_dropped": self.log_dropped,
             "log_error": self.log_error,
@@ -90,6 +92,8 @@ class RunReport:
         dropped = {name: count for name, count in self.malformed.items() if count}
         if dropped:
             rows.append(("malformed", _counts(dropped)))
+        if self.cameras:
+            rows.append(("cameras", "; ".join(f"{name} {_counts(found)}" for name, found in self.cameras.items())))
         if self.log_dropped or self.log_error:
             rows.append(("log trouble", f"{self.log_dropped} records dropped {self.log_error}".rstrip()))
         if self.logs:

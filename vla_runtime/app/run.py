@@ -284,6 +284,7 @@ class _Run:
         self.report.planner_restarts = self.planner.restarts
         self.report.malformed["planner"] = self.planner.malformed
         self.report.malformed["cameras"] = self.planner.camera_malformed
+        self.report.cameras = self.planner.camera_counts
         self.planner.close()
 
     def _close_host(self) -> None:

@@ -88,7 +88,9 @@ class Camera(Protocol):
     """The planner's side of a camera.
 
     One that queues messages has two members more: ``socket``, a ZMQ socket to wake up for, and ``drain()``, called
-    whenever something has come, so that nothing waits unread. ``malformed``, if it is there, goes into the report.
+    whenever something has come, so that nothing waits unread. One that keeps a few frames has ``shots()``: they are
+    given oldest first, so that the frames of several cameras can be matched by their captures. ``doubt`` says what is
+    wrong with what comes. ``malformed`` and ``counts``, messages dropped by reason, go into the report.
     """
 
     name: str

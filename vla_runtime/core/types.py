@@ -6,7 +6,7 @@ Units: rad for revolute joints, m for prismatic ones, as the robot's YAML says j
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "PlanRequest",
     "PlannerStatus",
     "RobotState",
+    "Shot",
     "StateTrack",
     "TaskStatus",
     "Tick",
@@ -47,6 +48,20 @@ class Frame:
     capture_ns: int
     seq: int
     wire: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A frame that a camera holds, its picture not decoded yet: ``look`` gives it, or None where it cannot.
+
+    ``capture_ns`` may be off by ``error_ns`` (stamped by another machine). ``mark``: the picture's checksum, if known.
+    """
+
+    capture_ns: int
+    seq: int
+    look: Callable[[], Frame | None]
+    mark: int | None = None
+    error_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

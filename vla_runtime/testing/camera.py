@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,6 +58,19 @@ class CameraContract:
             seen = first.pixels.copy()
             self._frames(camera, 3)
             assert np.array_equal(first.pixels, seen)
+
+    def test_frames_that_are_kept_can_be_looked_at_by_their_capture(self) -> None:
+        with closing(self.make()) as camera:
+            newest = self._frames(camera, 3)[-1]
+            if not hasattr(camera, "shots"):
+                assert camera.latest() is not None
+                return
+            shots = camera.shots()
+            assert shots[-1].capture_ns >= newest.capture_ns
+            assert all(before.capture_ns < after.capture_ns for before, after in pairwise(shots))
+            frame = shots[-1].look()
+            assert frame is not None
+            assert (frame.capture_ns, frame.seq) == (shots[-1].capture_ns, shots[-1].seq)
 
     def _frames(self, camera: Camera, count: int) -> list[Frame]:
         """The next ``count`` different frames."""

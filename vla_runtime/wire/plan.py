@@ -72,10 +72,13 @@ class Failed(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Alive(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """A heartbeat: the child's loop turns. ``malformed`` counts the camera messages dropped so far."""
+    """A heartbeat: the child's loop turns. ``malformed`` counts the messages so far that were none; ``cameras``, by
+    camera and reason, the frames dropped and the requests that a camera could not serve.
+    """
 
     stamp_ns: int
     malformed: int
+    cameras: dict[str, dict[str, int]] = {}
 
 
 class NoPlan(msgspec.Struct, frozen=True, tag=True, array_like=True):

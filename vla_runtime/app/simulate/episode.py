@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from vla_runtime.app.build import build_loop, joint_limits
+from vla_runtime.app.build import build_loop, camera_limits, joint_limits
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.simulate.camera import Sight, SimulatedCamera
 from vla_runtime.app.simulate.disturb import Disturbance, disturbance_scale
@@ -113,7 +113,10 @@ def _planner(
     file: VirtualLog | None,
 ) -> InlinePlanner:
     states = StateReader([entry.name for entry in policy.spec.state], config.joint_names, config.extras)
-    observer = Observer(policy.spec, cameras, states, round(config.policy.frame_timeout_ms * 1e6))
+    observer = Observer(
+        policy.spec, cameras, states, round(config.policy.frame_timeout_ms * 1e6), camera_limits(config),
+        round(config.policy.max_skew_ms * 1e6),
+    )  # fmt: skip
     looked = (lambda observation, now_ns: None) if file is None else file.looked
     if isinstance(policy, Expert):
         assert isinstance(device, Demonstrator)

@@ -1,14 +1,16 @@
-"""A camera over ZMQ PUB/SUB: the newest valid frame wins, anything else is counted and dropped."""
+"""A camera over ZMQ PUB/SUB: the newest valid frames, in the order of their captures; the rest is counted."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter, deque
+from functools import partial
 
 import msgspec
 import zmq
 
 from vla_runtime.core.errors import MalformedMessage
-from vla_runtime.core.types import Frame
+from vla_runtime.core.types import Frame, Shot
 from vla_runtime.wire.frames import FrameMessage, decode_frame, encode_frame, pixels_of
 from vla_runtime.wire.sockets import open_socket, receive_all, send
 
@@ -16,21 +18,47 @@ __all__ = ["FramePublisher", "ZmqCamera"]
 
 _QUEUE = 200
 """Frames that may wait while the policy runs: at 30 fps, more than six seconds."""
+_KEPT = 12
+"""Frames that another camera's may be matched with: at 30 fps, 0.4 s."""
+_NOT_FRAMES = ("malformed", "future", "undecodable")
+
+
+class _Held:
+    """One frame as it came; decoded once, and only if somebody looks."""
+
+    def __init__(self, message: FrameMessage, data: bytes) -> None:
+        self.message = message
+        self._data = data
+        self._frame: Frame | None = None
+
+    def frame(self) -> Frame:
+        """Raises MalformedMessage."""
+        if self._frame is None:
+            message = self.message
+            self._frame = Frame(pixels_of(message), message.capture_ns, message.seq, self._data)
+        return self._frame
 
 
 class ZmqCamera:
-    """Subscribes to one camera and keeps the newest frame. ``malformed`` counts what was dropped."""
+    """Subscribes to one camera. ``counts`` says what was dropped: ``malformed`` (no frame of this camera, or a broken
+    one), ``undecodable``, ``future`` (stamped ahead of the clock), ``older`` (overtaken by a newer frame) and
+    ``duplicate``.
+    """
 
     class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """This camera has no options of its own."""
 
     def __init__(self, name: str, endpoint: str, options: Options | None = None) -> None:
         self.name = name
-        self.malformed = 0
+        self.counts: Counter[str] = Counter()
+        self.doubt = ""
         self.socket = open_socket(zmq.Context.instance(), zmq.SUB, connect=endpoint, queue=_QUEUE)
-        self._newest: tuple[FrameMessage, bytes] | None = None
-        self._newest_ns = 0
-        self._frame: Frame | None = None
+        self._held: deque[_Held] = deque(maxlen=_KEPT)
+
+    @property
+    def malformed(self) -> int:
+        """Messages that were no frame to look at."""
+        return sum(self.counts[reason] for reason in _NOT_FRAMES)
 
     def drain(self) -> None:
         """Take everything that has come. Call it often: what waits unread grows old."""
@@ -38,27 +66,50 @@ class ZmqCamera:
             try:
                 message = decode_frame(data, self.name)
             except MalformedMessage:
-                self.malformed += 1
+                self.counts["malformed"] += 1
                 continue
-            if message.capture_ns > time.monotonic_ns():  # it would stay the newest, and look fresh, for ever
-                self.malformed += 1
-            elif message.capture_ns >= self._newest_ns:
-                self._newest, self._newest_ns = (message, data), message.capture_ns
+            self._take(message, data)
+
+    def shots(self) -> list[Shot]:
+        """The newest frames, oldest first."""
+        self.drain()
+        return [
+            Shot(held.message.capture_ns, held.message.seq, partial(self._look, held), held.message.crc32)
+            for held in self._held
+        ]
 
     def latest(self) -> Frame | None:
-        """The newest frame; each is decoded once, and only if asked for."""
-        self.drain()
-        if self._newest is not None:
-            message, data = self._newest
-            self._newest = None
-            try:
-                self._frame = Frame(pixels_of(message), message.capture_ns, message.seq, data)
-            except MalformedMessage:
-                self.malformed += 1
-        return self._frame
+        """The newest frame that can be decoded."""
+        for shot in reversed(self.shots()):
+            if (frame := shot.look()) is not None:
+                return frame
+        return None
 
     def close(self) -> None:
         self.socket.close(0)
+
+    def _take(self, message: FrameMessage, data: bytes) -> None:
+        ahead_ns = message.capture_ns - time.monotonic_ns()
+        newest_ns = self._held[-1].message.capture_ns if self._held else -1
+        if ahead_ns > 0:  # it would stay the newest, and look fresh, for ever
+            self.counts["future"] += 1
+            self.doubt = f"its frames are stamped {ahead_ns / 1e9:.3f} s ahead of this machine's clock"
+        elif message.capture_ns == newest_ns:
+            self.counts["duplicate"] += 1
+        elif message.capture_ns < newest_ns:
+            self.counts["older"] += 1
+        else:
+            self.doubt = ""
+            self._held.append(_Held(message, data))
+
+    def _look(self, held: _Held) -> Frame | None:
+        try:
+            return held.frame()
+        except MalformedMessage:
+            if held in self._held:
+                self._held.remove(held)
+                self.counts["undecodable"] += 1
+            return None
 
 
 class FramePublisher:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import zmq
 from vla_runtime.core.errors import MalformedMessage, VlaError
 from vla_runtime.core.protocols import Camera, Policy
 from vla_runtime.core.types import Observation, PlanRequest
+from vla_runtime.plugins.planners.fresh import CameraLimits
 from vla_runtime.plugins.planners.golden import check_golden
 from vla_runtime.plugins.planners.observe import Observer, StateReader, plan
 from vla_runtime.plugins.planners.settings import CameraSetting, PlannerSettings
@@ -51,7 +53,10 @@ class PlannerChild:
         }
         self._onlookers = [camera for name, camera in self._cameras.items() if name not in wanted]
         states = StateReader([s.name for s in policy.spec.state], settings.joints, settings.extras)
-        self._observer = Observer(policy.spec, self._cameras, states, settings.frame_timeout_ns)
+        limits = {camera.name: CameraLimits(camera.max_age_ns, camera.frozen_ns) for camera in settings.cameras}
+        self._observer = Observer(
+            policy.spec, self._cameras, states, settings.frame_timeout_ns, limits, settings.max_skew_ns
+        )
         self._tap = FrameTap(settings.frame_endpoint) if settings.frame_endpoint else None
         self._tapped: dict[str, int] = {}
         self._episode = -1
@@ -70,8 +75,7 @@ class PlannerChild:
         while os.getppid() == self._parent_pid:
             now_ns = time.monotonic_ns()
             if now_ns >= beat_ns:
-                dropped = self._malformed + sum(getattr(camera, "malformed", 0) for camera in self._cameras.values())
-                send(self._socket, wire.encode(wire.Alive(now_ns, dropped)))
+                send(self._socket, wire.encode(self._alive(now_ns)))
                 beat_ns = now_ns + _HEARTBEAT_NS
             self._poller.poll(_POLL_MS)
             for camera in self._draining:
@@ -79,6 +83,13 @@ class PlannerChild:
             request = self._newest_request()
             if request is not None:
                 self._answer(request)
+
+    def _alive(self, now_ns: int) -> wire.Alive:
+        malformed = self._malformed + sum(getattr(camera, "malformed", 0) for camera in self._cameras.values())
+        counts = {name: Counter(getattr(camera, "counts", {})) for name, camera in self._cameras.items()}
+        for name, refused in self._observer.refused.items():
+            counts.setdefault(name, Counter()).update(refused)
+        return wire.Alive(now_ns, malformed, {name: dict(found) for name, found in counts.items() if found})
 
     def _newest_request(self) -> PlanRequest | None:
         newest = None

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vla_runtime.core.errors import VlaError
 from vla_runtime.core.protocols import Camera, Policy
 from vla_runtime.core.spec import CameraSpec, PolicySpec
 from vla_runtime.core.state import StateInputs, state_at
-from vla_runtime.core.types import F32, U8, ActionChunk, Frame, Observation, PlanRequest, RobotState
+from vla_runtime.core.types import F32, U8, ActionChunk, Frame, Observation, PlanRequest, RobotState, Shot
+from vla_runtime.plugins.planners.fresh import CameraLimits, FreshCamera, NotReady
+from vla_runtime.plugins.planners.match import match
 
 __all__ = ["NotReady", "Observer", "StateReader", "fit", "plan"]
 
-
-class NotReady(VlaError):
-    """An observation cannot be made now; the message names the camera and why."""
+_ANY_SKEW_NS = 1 << 62
 
 
 class StateReader:
@@ -41,16 +41,37 @@ class Observer:
     """Makes observations from ``cameras``, one for each camera of the policy, by name.
 
     Args:
-        max_age_ns: a frame captured longer ago than this is not shown to the policy.
+        max_age_ns: a frame captured longer ago than this is not shown to the policy, where ``limits`` has no entry for
+            its camera.
+        limits: by camera.
+        max_skew_ns: frames whose captures lie farther apart are not shown together; None for no such limit.
     """
 
-    def __init__(self, spec: PolicySpec, cameras: Mapping[str, Camera], states: StateReader, max_age_ns: int) -> None:
-        self._specs = spec.cameras
+    def __init__(
+        self,
+        spec: PolicySpec,
+        cameras: Mapping[str, Camera],
+        states: StateReader,
+        max_age_ns: int,
+        limits: Mapping[str, CameraLimits] | None = None,
+        max_skew_ns: int | None = None,
+    ) -> None:
         self._rows, self._dt_ns = spec.chunk_length, spec.dt_ns
         self._at_capture = spec.state_time == "capture"
-        self._cameras = cameras
         self._states = states
-        self._max_age_ns = max_age_ns
+        self._max_skew_ns = _ANY_SKEW_NS if max_skew_ns is None else max_skew_ns
+        limits = limits or {}
+        self._cameras = {
+            camera.name: FreshCamera(
+                camera.name, cameras.get(camera.name), limits.get(camera.name, CameraLimits(max_age_ns))
+            )
+            for camera in spec.cameras
+        }
+
+    @property
+    def refused(self) -> dict[str, Counter[str]]:
+        """By camera, why it could not serve how many requests."""
+        return {name: camera.refused for name, camera in self._cameras.items()}
 
     def observe(self, request: PlanRequest, now_ns: int) -> Observation:
         """The observation for ``request``, stamped with the oldest capture in it.
@@ -58,21 +79,10 @@ class Observer:
         Its state is of the instant that the policy's contract names.
 
         Raises:
-            NotReady: a camera has sent nothing yet, or nothing fresh.
+            NotReady: a camera has sent nothing yet, nothing fresh or nothing new, or no frames belong together.
         """
-        frames: dict[str, Frame] = {}
-        for spec in self._specs:
-            camera = self._cameras.get(spec.name)
-            frame = None if camera is None else camera.latest()
-            if frame is None:
-                raise NotReady(f"camera {spec.name!r} has sent no frame")
-            age_ns = now_ns - frame.capture_ns
-            if age_ns > self._max_age_ns:
-                raise NotReady(
-                    f"camera {spec.name!r}: the newest frame is {age_ns / 1e6:.0f} ms old, "
-                    f"allowed {self._max_age_ns / 1e6:.0f} ms"
-                )
-            frames[spec.name] = frame
+        shots = {name: camera.shots(now_ns) for name, camera in self._cameras.items()}
+        frames = self._frames(shots)
         stamp_ns = min((frame.capture_ns for frame in frames.values()), default=request.state.stamp_ns)
         robot = state_at(stamp_ns, request.state, request.history) if self._at_capture else request.state
         return Observation(
@@ -92,6 +102,38 @@ class Observer:
         here, there = committed.actions[row], committed.actions[np.minimum(row + 1, len(committed.actions) - 1)]
         rows: F32 = (here + (at - row)[:, None] * (there - here)).astype(np.float32)
         return rows
+
+    def _frames(self, shots: dict[str, list[Shot]]) -> dict[str, Frame]:
+        """The best matching frames that can be decoded; no other is."""
+        while True:
+            picked = match(
+                {name: [shot.capture_ns for shot in held] for name, held in shots.items()}, self._max_skew_ns
+            )
+            if picked is None:
+                raise NotReady(self._apart(shots))
+            chosen = {
+                name: next(shot for shot in held if shot.capture_ns == picked[name]) for name, held in shots.items()
+            }
+            frames = {name: shot.look() for name, shot in chosen.items()}
+            for name, frame in frames.items():
+                if frame is None:
+                    shots[name].remove(chosen[name])
+                    if not shots[name]:
+                        self._cameras[name].undecodable()
+            seen = {name: frame for name, frame in frames.items() if frame is not None}
+            if len(seen) == len(frames):
+                for name, shot in chosen.items():
+                    self._cameras[name].show(shot)
+                return seen
+
+    def _apart(self, shots: Mapping[str, Sequence[Shot]]) -> str:
+        newest = sorted((held[-1].capture_ns, name) for name, held in shots.items())
+        (oldest_ns, late), (newest_ns, early) = newest[0], newest[-1]
+        self._cameras[late].refused["skew"] += 1
+        return (
+            f"cameras {late!r} and {early!r}: their newest frames were captured {(newest_ns - oldest_ns) / 1e6:.0f} ms "
+            f"apart, allowed {self._max_skew_ns / 1e6:.0f} ms"
+        )
 
 
 def fit(pixels: U8, camera: CameraSpec) -> U8:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,8 @@ class ProcessPlanner:
         self.malformed = 0
         self._child_malformed = 0
         self._camera_malformed = 0
+        self._child_counts: dict[str, dict[str, int]] = {}
+        self._counts: dict[str, Counter[str]] = {}
         self.no_plan: str = ""
         self.policy_hash = ""
         self._contract = b""
@@ -89,6 +92,14 @@ class ProcessPlanner:
     def camera_malformed(self) -> int:
         """Messages the children dropped because they were no frame of their camera."""
         return self._camera_malformed + self._child_malformed
+
+    @property
+    def camera_counts(self) -> dict[str, dict[str, int]]:
+        """By camera and reason: frames that the children dropped, and requests that a camera could not serve."""
+        total = {name: Counter(counts) for name, counts in self._counts.items()}
+        for name, counts in self._child_counts.items():
+            total.setdefault(name, Counter()).update(counts)
+        return {name: dict(counts) for name, counts in sorted(total.items())}
 
     def wait_ready(self, timeout_s: float) -> PolicySpec:
         """Wait until the first child has loaded its policy.
@@ -123,9 +134,9 @@ class ProcessPlanner:
     def status(self, now_ns: int) -> PlannerStatus:
         if self._ready_ns is not None and now_ns - self._heard_ns > self._heartbeat_ns:
             self._early += self._receive(now_ns)  # it may be us who did not listen
-            silent_ns = now_ns - self._heard_ns
-            if self._ready_ns is not None and silent_ns > self._heartbeat_ns:
-                return PlannerStatus(False, self.restarts, f"the planner has been silent for {silent_ns / 1e6:.0f} ms")
+            if self._ready_ns is not None and now_ns - self._heard_ns > self._heartbeat_ns:
+                silence = f"the planner has been silent for more than {self._heartbeat_ns / 1e6:.0f} ms"
+                return PlannerStatus(False, self.restarts, silence)
         up, failure, status = self._ready_ns is not None, self._failure or self.no_plan, self._status
         if up is not status.up or failure != status.failure or self.restarts != status.restarts:
             self._status = PlannerStatus(up, self.restarts, failure)
@@ -171,7 +182,7 @@ class ProcessPlanner:
             self._lost(now_ns, f"was silent for {silent_ns / 1e9:.1f} s")
 
     def _lost(self, now_ns: int, failure: str) -> None:
-        self._failure = f"the planner process {failure}"
+        self._failure, self.no_plan = f"the planner process {failure}", ""
         healthy = self._ready_ns is not None and now_ns - self._ready_ns > _HEALTHY_NS
         if self._generation == 1 or healthy:
             self._backoff_ns = 0
@@ -180,6 +191,9 @@ class ProcessPlanner:
         self._ready_ns = None
         self._camera_malformed += self._child_malformed
         self._child_malformed = 0
+        for name, counts in self._child_counts.items():
+            self._counts.setdefault(name, Counter()).update(counts)
+        self._child_counts = {}
         self._early.clear()
         self._process.kill()
         self._dead.append(self._process)
@@ -208,7 +222,7 @@ class ProcessPlanner:
                 case wire.Failed():
                     self._refusal = message.reason
                 case wire.Alive():
-                    self._child_malformed = message.malformed
+                    self._child_malformed, self._child_counts = message.malformed, message.cameras
         return chunks
 
     def _take_ready(self, message: wire.Ready, now_ns: int) -> None:

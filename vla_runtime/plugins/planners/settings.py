@@ -10,12 +10,14 @@ __all__ = ["CameraSetting", "PlannerSettings"]
 
 
 class CameraSetting(msgspec.Struct, frozen=True):
-    """A camera plug-in by name."""
+    """A camera plug-in by name, and how fresh its frames must be."""
 
     name: str
     type: str
     endpoint: str
     options: dict[str, Any]
+    max_age_ns: int
+    frozen_ns: int
 
 
 class PlannerSettings(msgspec.Struct, frozen=True):
@@ -30,4 +32,5 @@ class PlannerSettings(msgspec.Struct, frozen=True):
     extras: tuple[str, ...]
     cameras: tuple[CameraSetting, ...]
     frame_timeout_ns: int
+    max_skew_ns: int
     frame_endpoint: str
