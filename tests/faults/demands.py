@@ -269,13 +269,14 @@ class RunsOn:
     lasts_s: float = 1.0
     finish: bool = False
     may_hold: bool = False
+    where: str = "no effect on the motion"
 
     @property
     def ends(self) -> bool:
         return self.finish
 
     def state(self) -> str:
-        return "running, or held for a moment" if self.may_hold else "running, no effect on the motion"
+        return "running, or held for a moment" if self.may_hold else f"running, {self.where}"
 
     def within(self) -> float:
         return self.gap_s

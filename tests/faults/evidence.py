@@ -12,13 +12,12 @@ from vla_runtime.core.errors import LogError
 from vla_runtime.core.types import Tick
 from vla_runtime.episode.reader import Episode, read_episode
 
+from ..control.envelope import excess, worst
 from .run import Run
-from .setting import HIGH, LOW, VELOCITY, Times
+from .setting import ACCELERATION, HIGH, JERK, JOINTS, LOW, VELOCITY, Times
 from .truth import COMMAND, Truth
 
 __all__ = ["Evidence", "gather"]
-
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +60,16 @@ class Evidence:
         sent = [tick for tick in self.ticks(0) if tick.command is not None]
         if not sent:
             return
-        commands = np.array([tick.command for tick in sent])
-        steps = np.abs(np.diff(commands, axis=0)).max(axis=1)
-        for i in np.flatnonzero(~(steps <= VELOCITY * self.times.period + _ROUNDING)):
-            yield sent[i + 1].now_ns, f"a tick's command moved by {steps[i]:.4g}, limit {VELOCITY} rad/s"
-        known = {command.tobytes() for command in commands}
         last_ns = sent[-1].now_ns
+        commands = np.array([tick.command for tick in sent])
+        assert self.episode is not None
+        if not self.episode.missing_ticks():
+            pose = self.episode.states_by_tick[min(self.episode.states_by_tick)][0].position
+            every = np.ones(len(JOINTS))
+            bounds = (LOW * every, HIGH * every, VELOCITY * every, ACCELERATION * every, JERK * every)
+            if found := worst(excess(commands, pose, self.times.period, *bounds)):
+                yield last_ns, f"a command exceeded {found}"
+        known = {command.tobytes() for command in commands}
         for ns, kind, values in zip(self.truth.ns, self.truth.kind, self.truth.values, strict=True):
             # A log that was cut does not know the last commands.
             if kind == COMMAND and ns < last_ns and values.tobytes() not in known:

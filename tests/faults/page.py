@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from .results import Result, Spread
-from .setting import CHUNK_S, QUICK
+from .setting import ACCELERATION, CHUNK_S, HIGH, JERK, QUICK, VELOCITY
 
 __all__ = ["machine", "page"]
 
@@ -22,9 +22,10 @@ Every fault below is injected into a live run of real processes: `vla-run` with 
 camera frames and commands over their sockets. The policy draws a circle, so a robot that moves is seen to move. Each
 row says which state the run must reach, and within which time from the fault.
 
-After every row two things more are checked, against what the device itself wrote down: no command that reached it was
+More is checked after every row, against what the device itself wrote down: no command that reached it was
 outside the position or velocity limits or not finite, and where the pose is to be held or the run ends, motion was over
-in the row's time and 50 ms.
+in the row's time and {brake:.2f} s more for braking. The log's commands are checked against the limits on position,
+velocity, acceleration and jerk, tick by tick, and that the device saw no others.
 
 This page was written by the campaign, `make soak`, in {minutes:.0f} minutes on {date}: each row {times}. {verdict}
 `make test` runs some of the rows once, with longer timeouts.
@@ -41,6 +42,9 @@ _SETUP = """\
 | frame age limit, answer timeout | {frame:.2f} s, {answer:.1f} s |
 | state age limit, dead man | {state:.2f} s, {dead:.2f} s |
 | planner taken for hung | {hang:.1f} s |
+| its plan dropped when it is silent for | {beat:.1f} s |
+| two ticks farther apart are a fault | {gap:.2f} s |
+| limits of each joint | ±{high:.0f} rad, {velocity:.0f} rad/s, {acceleration:.0f} rad/s², {jerk:.0f} rad/s³ |
 | hold timeout | {hold:.0f} s, or {short:.0f} s in rows where the run must give up |
 | added to every bound for a busy machine | {margin:.2f} s |
 
@@ -75,13 +79,16 @@ def page(report: Mapping[str, Any], found: Sequence[Result]) -> str:
         f"{sum(result.passes for result in found)} of {runs} trials passed."
     )  # fmt: skip
     times = "once" if report["repeats"] == 1 else f"{report['repeats']} times"
-    head = _HEAD.format(times=times, minutes=report["seconds"] / 60, date=report["date"], verdict=verdict)
+    head = _HEAD.format(
+        times=times, brake=QUICK.brake, minutes=report["seconds"] / 60, date=report["date"], verdict=verdict
+    )
     setup = _SETUP.format(
         machine=f"{on['cores']} cores ({on['cpu']}), {on['memory_gib']} GiB, kernel {on['kernel']}, "
         f"Python {on['python']}",
         control=1 / QUICK.period, device=1 / QUICK.device_period, chunk=CHUNK_S, frame=QUICK.frame, answer=QUICK.answer,
         state=QUICK.state, dead=QUICK.dead_man, hang=QUICK.hang, hold=QUICK.hold, short=QUICK.short_hold,
-        margin=QUICK.margin,
+        margin=QUICK.margin, beat=QUICK.heartbeat, gap=QUICK.gap, high=HIGH, velocity=VELOCITY,
+        acceleration=ACCELERATION, jerk=JERK,
     )  # fmt: skip
     areas = list(dict.fromkeys(result.row.area for result in found))
     tables = [

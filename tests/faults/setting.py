@@ -11,7 +11,7 @@ import yaml
 __all__ = ["JOINTS", "PATIENT", "QUICK", "Setting", "Times", "write_configs"]
 
 JOINTS = ("x", "y", "grip")
-LOW, HIGH, VELOCITY = -1.0, 1.0, 2.0
+LOW, HIGH, VELOCITY, ACCELERATION, JERK, LEAD = -1.0, 1.0, 2.0, 10.0, 500.0, 0.5
 CHUNK_S = 0.5
 """Ten rows of 50 ms, as ``plugins/circle_policy.py`` has them."""
 
@@ -20,6 +20,7 @@ CHUNK_S = 0.5
 class Times:
     """The timeouts of the runs, in seconds, and what a busy machine adds to every bound (``margin``).
 
+    ``brake``: from full speed to rest inside the limits on acceleration and jerk, and to the device.
     ``noisy``: a machine so busy that the pose may be held for a moment without any fault.
     """
 
@@ -34,7 +35,9 @@ class Times:
     short_hold: float = 1.0
     settle: float = 0.1
     planner_start: float = 2.5
-    brake: float = 0.05
+    gap: float = 0.25
+    heartbeat: float = 0.4
+    brake: float = VELOCITY / ACCELERATION + ACCELERATION / JERK + 0.03
     margin: float = 0.15
     noisy: bool = False
 
@@ -42,7 +45,17 @@ class Times:
 QUICK = Times()
 """The campaign's: short, so that the bounds mean something."""
 PATIENT = Times(
-    state=1.5, dead_man=1.0, hold=20.0, short_hold=2.0, hang=3.0, planner_start=15.0, margin=5.0, frame=0.4, noisy=True
+    state=1.5,
+    gap=1.5,
+    heartbeat=3.0,
+    dead_man=1.0,
+    hold=20.0,
+    short_hold=2.0,
+    hang=3.0,
+    planner_start=15.0,
+    margin=5.0,
+    frame=0.4,
+    noisy=True,
 )
 """The tests': a busy machine is not to be taken for a fault."""
 
@@ -53,6 +66,7 @@ class Setting:
 
     ``apart``: ``vla-host`` is started by itself, and every link goes through a relay. ``disk``: where the log goes:
     a folder, or a file system of its own that can fill up. ``shim``: wall clock and disk can be tampered with.
+    ``realtime``: the run asks for SCHED_FIFO, and goes on without where that is not granted.
     """
 
     apart: bool = True
@@ -61,6 +75,7 @@ class Setting:
     displaced: float = 0.0
     shim: bool = False
     disk: str = "folder"
+    realtime: bool = False
 
 
 def write_configs(setting: Setting, times: Times, folder: Path) -> tuple[Path, Path]:
@@ -71,7 +86,16 @@ def write_configs(setting: Setting, times: Times, folder: Path) -> tuple[Path, P
         "name": "witness",
         "instruction": "draw a circle",
         "joints": [
-            {"name": name, "unit": "rad", "position": [LOW, HIGH], "velocity": VELOCITY, "align_tolerance": 0.3}
+            {
+                "name": name,
+                "unit": "rad",
+                "position": [LOW, HIGH],
+                "velocity": VELOCITY,
+                "acceleration": ACCELERATION,
+                "jerk": JERK,
+                "lead": LEAD,
+                "align_tolerance": 0.3,
+            }
             for name in JOINTS
         ],
         "cameras": [{"name": name, "height": 32, "width": 32, "fps": 30} for name in ("front", "side")],
@@ -91,6 +115,7 @@ def write_configs(setting: Setting, times: Times, folder: Path) -> tuple[Path, P
             "state_timeout_ms": times.state * 1e3,
             "hold_timeout_ms": hold * 1e3,
             "settle_ms": times.settle * 1e3,
+            "gap_timeout_ms": times.gap * 1e3,
         },
         "policy": {
             "file": "circle.policy",
@@ -99,10 +124,13 @@ def write_configs(setting: Setting, times: Times, folder: Path) -> tuple[Path, P
             "replan_interval": 4,
             "answer_timeout_ms": times.answer * 1e3,
             "hang_timeout_ms": times.hang * 1e3,
+            "heartbeat_timeout_ms": times.heartbeat * 1e3,
             "frame_timeout_ms": times.frame * 1e3,
         },
         "log": {"directory": str(folder / "log")},
     }
+    if setting.realtime:
+        config["realtime"] = {}
     run, host = folder / "run.yaml", folder / "host.yaml"
     host.write_text(yaml.safe_dump(config))
     if not setting.apart:

@@ -29,4 +29,6 @@ def rows(times: Times) -> list[Row]:
             RunsOn(gap), shim, lambda run: run.shim.set()),
         Row("cpu-hog", "machine", "a process that computes on every core, for 2 s", _busy,
             RunsOn(gap, 2.0, may_hold=True), Setting(apart=False), lambda run: run.end_beside()),
+        Row("cpu-hog-realtime", "machine", "the same, with `realtime` in the config, as far as it is granted", _busy,
+            RunsOn(gap, 2.0), Setting(apart=False, realtime=True), lambda run: run.end_beside()),
     ]  # fmt: skip

@@ -53,7 +53,7 @@ def rows(times: Times) -> list[Row]:
     local = Setting(apart=False)
     margin = times.margin
     tick = 2 * times.period + margin
-    stopped = times.settle + tick
+    stopped = times.settle + times.brake + tick
     restarted = times.planner_start + margin
     gap = times.dead_man
     struck = times.dead_man + times.device_period + margin
@@ -77,7 +77,7 @@ def rows(times: Times) -> list[Row]:
         row("planner-sigterm", "SIGTERM to the planner", _send("planner", signal.SIGTERM),
             Holds(tick, restarted + 0.25, times.brake, "planner")),
         row("planner-sigstop", "SIGSTOP to the planner, for good", _send("planner", signal.SIGSTOP),
-            Holds(CHUNK_S + margin, times.hang + restarted, times.brake), quick=True, fresh=True),
+            Holds(min(CHUNK_S, times.heartbeat) + margin, times.hang + restarted, times.brake), quick=True, fresh=True),
         row("control-sigint", "SIGINT to `vla-run`", _send("control", signal.SIGINT), interrupted, fresh=True),
         row("control-ctrl-c", "Ctrl-C in the terminal: SIGINT to every process",
             lambda run: run.signal_group(signal.SIGINT), interrupted, quick=True, also=_whole_log),

@@ -14,7 +14,7 @@ def _nothing(run: Run) -> None:
 
 
 def rows(times: Times) -> list[Row]:
-    soon = times.planner_start + times.margin
+    soon = 2 * times.planner_start
     return [
         Row("start-outside-limits", "start", "a joint stands outside its limits", _nothing,
             Refuses("outside its limits", soon), Setting(apart=False, displaced=0.7), quick=True),
