@@ -146,3 +146,15 @@ def test_the_same_wishes_give_the_same_commands() -> None:
     wanted = (rng.normal(size=500).cumsum() * 0.1).tolist()
     first, second = (run(wanted, limits(), 0.005)[0] for _ in range(2))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("shift", [-4.0, -1.0, 0.0, 1.0, 4.0])
+def test_the_way_does_not_depend_on_where_the_joint_counts_from(shift: float) -> None:
+    """Ranges that do not hold zero are as good as any: up to a limit, back to the other, to rest between them."""
+    lim = limits()
+    moved = JointLimits(lim.joints, lim.low + shift, lim.high + shift, lim.velocity, lim.acceleration, lim.jerk)
+    wanted = [1.0] * 200 + [-1.0] * 250 + [0.25] * 150
+    here, _ = run(wanted, lim, 0.01)
+    there, _ = run([x + shift for x in wanted], moved, 0.01, pose=shift)
+    assert np.abs(there - shift - here).max() < 1e-6
+    assert there[[199, 449, 599], 0] == pytest.approx([1.0 + shift, -1.0 + shift, 0.25 + shift], abs=1e-9)

@@ -14,6 +14,11 @@ from vla_runtime.core.types import F64, PlannerStatus, RobotState
 
 __all__ = ["LoopSettings", "Situation", "health"]
 
+_REST = Cause("done", "at rest")
+_KNOWN = Cause("done", "the robot's state is known")
+_ALIGNED = Cause("done", "the robot is where the policy wants to begin")
+_PLANNED = Cause("done", "a valid plan is here")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoopSettings:
@@ -91,15 +96,15 @@ def health(now: Situation, settings: LoopSettings) -> Iterator[tuple[Event, Caus
         missing = "no state from the robot" if state is None else "no valid plan"
         yield Event.HOLD_TIMEOUT, Cause("fault", f"{missing} for {without_plan_ns / 1e9:.1f} s{_planner(now.planner)}")
     if now.now_ns - now.still_ns >= settings.settle_ns:
-        yield Event.SETTLED, Cause("done", "at rest")
+        yield Event.SETTLED, _REST
     if state is not None:
-        yield Event.START, Cause("done", "the robot's state is known")
+        yield Event.START, _KNOWN
     if now.aligned:
-        yield Event.ALIGNED, Cause("done", "the robot is where the policy wants to begin")
+        yield Event.ALIGNED, _ALIGNED
     if now.wanted is None:
         yield Event.STARVED, Cause("done", f"no row of a plan covers this tick{_planner(now.planner)}")
     else:
-        yield Event.PLAN, Cause("done", "a valid plan is here")
+        yield Event.PLAN, _PLANNED
 
 
 def _planner(status: PlannerStatus) -> str:

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vla_runtime.control.safety.motion import Motion
-from vla_runtime.control.safety.rule import Rule, Vector
+from vla_runtime.control.safety.rule import ROUNDING, Rule, Vector
 from vla_runtime.core.types import F64, Intervention
 
 __all__ = ["SafetyChain", "Verdict"]
-
-_ROUNDING = 1e-6
-"""A change smaller than this, in the joint's unit, is no intervention: policies compute in f32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +29,7 @@ class SafetyChain:
         self._joints = tuple(joints)
         self._rules = tuple(rules)
         self._motion = motion
+        self._known: dict[tuple[int, str], Intervention] = {}
 
     @property
     def resting(self) -> bool:
@@ -56,16 +54,19 @@ class SafetyChain:
         for rule in self._rules:
             allowed = rule.apply(target, before, here)
             if allowed is not target:
-                interventions += [Intervention(rule.name, self._joints[i]) for i in _changed(target, allowed)]
+                interventions += [self._intervention((i, rule.name)) for i in _changed(target, allowed)]
                 target = allowed
         command = self._motion.follow(target)
         if command != target:
-            interventions += [
-                Intervention(limit, self._joints[i])
-                for i in _changed(target, command)
-                if (limit := self._motion.limit(i, target[i]))
-            ]
+            interventions += map(self._intervention, self._motion.kept_back(target))
         return Verdict(np.array(command), tuple(interventions))
+
+    def _intervention(self, key: tuple[int, str]) -> Intervention:
+        """Made once: a moving robot has some in every tick."""
+        if key not in self._known:
+            joint, rule = key
+            self._known[key] = Intervention(rule, self._joints[joint])
+        return self._known[key]
 
     def brake(self) -> Verdict:
         """The next command of coming to rest, and staying there."""
@@ -74,4 +75,4 @@ class SafetyChain:
 
 def _changed(target: Vector, allowed: Vector) -> list[int]:
     """The joints that differ; a NaN differs from everything."""
-    return [i for i, (x, y) in enumerate(zip(target, allowed, strict=True)) if not abs(x - y) <= _ROUNDING]
+    return [i for i, (x, y) in enumerate(zip(target, allowed, strict=True)) if not abs(x - y) <= ROUNDING]

@@ -39,6 +39,6 @@ class Motion(Protocol):
         """The last command was its target, or within one tick at full speed of it."""
         ...
 
-    def limit(self, joint: int, target: float) -> str:
-        """Which limit kept ``joint`` from ``target`` in the last call, "" where that was by next to nothing."""
+    def kept_back(self, target: Vector) -> list[tuple[int, str]]:
+        """The joints that the last call kept from ``target``, by more than next to nothing, and the limits it was."""
         ...

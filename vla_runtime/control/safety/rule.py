@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Rule", "Vector"]
+__all__ = ["ROUNDING", "Rule", "Vector"]
+
+ROUNDING = 1e-6
+"""A change smaller than this, in the joint's unit, is no intervention: policies compute in f32."""
 
 Vector = list[float]
 """One value for each joint. Plain floats: for a handful of joints they cost a tenth of what an array does."""

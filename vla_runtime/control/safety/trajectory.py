@@ -12,12 +12,12 @@ to the third, exceeds its limit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import add, sub
+from operator import add, le, sub
 
 from ruckig import ControlInterface, InputParameter, Ruckig, RuckigError, Synchronization, Trajectory
 
 from vla_runtime.control.safety.limits import JointLimits
-from vla_runtime.control.safety.rule import Vector
+from vla_runtime.control.safety.rule import ROUNDING, Vector
 
 __all__ = ["TrajectoryLimiter"]
 
@@ -51,11 +51,18 @@ class TrajectoryLimiter:
         self._velocity: Vector = limits.velocity.tolist()
         self._backward: Vector = (-limits.velocity).tolist()
         self._acceleration: Vector = limits.acceleration.tolist()
+        # What follows from them, worked out once: this runs in every tick.
+        self._fastest_frame: Vector = [most * _FRAME for most in self._velocity]
+        self._turn: Vector = [most * self._period_s for most in self._acceleration]
+        self._near: Vector = [max(_NEXT_TO_NOTHING * most * self._period_s, ROUNDING) for most in self._velocity]
+        reach = _stopping_distance(limits)
+        self._clear_low: Vector = list(map(add, self._low, reach))
+        self._clear_high: Vector = list(map(sub, self._high, reach))
         joints = len(limits.joints)
         self._ruckig = Ruckig(joints, self._period_s)
         self._chase, self._rest = (_problem(limits) for _ in range(2))
         self._rest.control_interface = ControlInterface.Velocity
-        self._way, self._stop, self._next_stop = (Trajectory(joints) for _ in range(3))
+        self._way, self._stop, self._next_stop, self._from_zero = (Trajectory(joints) for _ in range(4))
         self._still: Vector = [0.0] * joints
         self.begin(self._still)
 
@@ -100,10 +107,15 @@ class TrajectoryLimiter:
         self._slopes = self._still
         return self._slow_down()
 
-    def limit(self, joint: int, target: float) -> str:
+    def kept_back(self, target: Vector) -> list[tuple[int, str]]:
+        return [
+            (joint, self._limit(joint, x))
+            for joint, (x, here, near) in enumerate(zip(target, self._state[0], self._near, strict=True))
+            if not -near <= x - here <= near
+        ]
+
+    def _limit(self, joint: int, target: float) -> str:
         position, velocity, _ = self._before
-        if abs(target - self.command[joint]) <= _NEXT_TO_NOTHING * self._velocity[joint] * self._period_s:
-            return ""
         speed = (target - position[joint]) / self._period_s
         if abs(speed) > self._velocity[joint]:
             return "velocity"
@@ -140,16 +152,12 @@ class TrajectoryLimiter:
         before, self._target = self._target, target
         if before is None:
             return self._still
-        period_s, frame, slopes = self._period_s, [], []
-        for x, x0, slope0, most, turn in zip(
-            target, before, self._slopes, self._velocity, self._acceleration, strict=True
-        ):
-            slope = (x - x0) / period_s
-            slopes.append(slope)
-            if abs(slope - slope0) > turn * period_s:
+        period_s, frame = self._period_s, []
+        slopes = [(x - x0) / period_s for x, x0 in zip(target, before, strict=True)]
+        for slope, slope0, most, turn in zip(slopes, self._slopes, self._fastest_frame, self._turn, strict=True):
+            if not -turn <= slope - slope0 <= turn:
                 slope = 0.0 if slope * slope0 <= 0 else slope if abs(slope) < abs(slope0) else slope0
-            most *= _FRAME
-            frame.append(-most if slope < -most else most if slope > most else slope)
+            frame.append(slope if -most <= slope <= most else most if slope > most else -most)
         self._slopes = slopes
         return frame
 
@@ -190,10 +198,14 @@ class TrajectoryLimiter:
             self._ruckig.calculate(rest, self._next_stop)
         except RuckigError:
             return range(len(self._low))
+        if all(map(le, self._clear_low, state[0])) and all(map(le, state[0], self._clear_high)):
+            return ()
+        rest.current_position = self._still  # from elsewhere, ruckig counts 0 among the positions passed
+        self._ruckig.calculate(rest, self._from_zero)
         return [
             i
-            for i, way in enumerate(self._next_stop.position_extrema)
-            if not (way.min >= self._low[i] - _ROUNDING and way.max <= self._high[i] + _ROUNDING)
+            for i, (start, way) in enumerate(zip(state[0], self._from_zero.position_extrema, strict=True))
+            if not (start + way.min >= self._low[i] - _ROUNDING and start + way.max <= self._high[i] + _ROUNDING)
         ]
 
     def _slowed(self, state: _State, stuck: Sequence[int]) -> _State:
@@ -213,3 +225,16 @@ def _problem(limits: JointLimits) -> InputParameter:
     problem.max_acceleration = limits.acceleration
     problem.max_jerk = limits.jerk
     return problem
+
+
+def _stopping_distance(limits: JointLimits) -> Vector:
+    """f64[D]: no way to rest is as long, twice over.
+
+    From speed V and acceleration A, both at their limits, jerk J brings A to zero in A / J, on which the speed grows by
+    half of A² / J. Braking from there takes that speed / A and A / J more; turning round on the way no more than that.
+    """
+    assert limits.acceleration is not None
+    assert limits.jerk is not None
+    speed = limits.velocity + limits.acceleration**2 / limits.jerk
+    distance: Vector = (2 * speed * (speed / limits.acceleration + 2 * limits.acceleration / limits.jerk)).tolist()
+    return distance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import copysign
 
 from vla_runtime.control.safety.limits import JointLimits
-from vla_runtime.control.safety.rule import Vector
+from vla_runtime.control.safety.rule import ROUNDING, Vector
 
 __all__ = ["VelocityLimiter"]
 
@@ -51,5 +51,9 @@ class VelocityLimiter:
         self._resting = True
         return self._command
 
-    def limit(self, joint: int, target: float) -> str:
-        return "velocity"
+    def kept_back(self, target: Vector) -> list[tuple[int, str]]:
+        return [
+            (joint, "velocity")
+            for joint, (x, here) in enumerate(zip(target, self._command, strict=True))
+            if not -ROUNDING <= x - here <= ROUNDING
+        ]
