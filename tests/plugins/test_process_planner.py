@@ -390,3 +390,20 @@ def test_a_frozen_camera_is_named_and_counted_over_restarts(planner, ipc):
     eventually(refused)
     eventually(lambda: refused() and planner.camera_counts["image"]["frozen"] > first)
     publisher.close()
+
+
+def test_where_no_planner_can_be_started_the_loop_is_told_and_goes_on_until_one_can(ipc, planner):
+    planner.wait_ready(30)
+    away = ipc.with_name(ipc.name + "-away")
+    ipc.rename(away)
+    try:
+        os.kill(planner.pid, signal.SIGKILL)
+        failed = eventually(lambda: (found := status(planner)).failure.find("cannot be started") >= 0 and found)
+        assert not failed.up
+        assert failed.restarts == 0
+        assert planner.poll(time.monotonic_ns()) == []
+        planner.request(request(0))
+    finally:
+        away.rename(ipc)
+    eventually(lambda: status(planner).up)
+    assert status(planner).restarts == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import psutil
@@ -48,6 +49,26 @@ def _swapped_back(run: Run) -> None:
     (run.folder / "circle.policy").write_text("a circle\n")
 
 
+def _no_descriptors(run: Run) -> None:
+    """The run may open nothing more, and needs another planner."""
+    control = run.control
+    _, hard = control.rlimit(psutil.RLIMIT_NOFILE)
+    control.rlimit(psutil.RLIMIT_NOFILE, (control.num_fds(), hard))
+    run.planner.kill()
+
+
+def _descriptors(run: Run) -> None:
+    _, hard = run.control.rlimit(psutil.RLIMIT_NOFILE)
+    run.control.rlimit(psutil.RLIMIT_NOFILE, (hard, hard))
+
+
+def _swept(run: Run) -> None:
+    """What cleaners of temporary folders do; then the run needs another planner."""
+    for folder in run.folder.glob("vla-run-*"):
+        shutil.rmtree(folder)
+    run.planner.kill()
+
+
 def rows(times: Times) -> list[Row]:
     local = Setting(apart=False)
     ending = Setting(apart=False, short_hold=True)
@@ -88,6 +109,12 @@ def rows(times: Times) -> list[Row]:
         Row("policy-swapped", "policy", "another policy file, and a planner that restarts with it", _swapped,
             Ends("stopped", 3, "no valid plan.*planner", seen_dead + times.short_hold + times.settle, times.brake, 2),
             ending, _swapped_back),
+        Row("planner-no-descriptors", "policy", "the planner is killed while `vla-run` may open no files, for 1 s",
+            _no_descriptors, Holds(seen_dead, 2 * times.planner_start, times.brake, "planner", lasts_s=1.0), local,
+            _descriptors, fresh=True, quick=True),
+        Row("run-directory-swept", "policy", "the run's temporary folder is deleted, and the planner killed", _swept,
+            Ends("stopped", 3, "no valid plan.*planner", seen_dead + times.short_hold + times.settle, times.brake, 2),
+            ending),
         Row("policy-swapped-back", "policy", "another policy file for a second, and a planner that restarts with it",
             _swapped, Holds(seen_dead, 2 * times.planner_start, times.brake, "planner", lasts_s=1.0), local,
             _swapped_back, fresh=True, also=_waited_for_its_policy),

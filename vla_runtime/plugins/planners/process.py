@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from vla_runtime.core.errors import MalformedMessage, PolicyFileError
+from vla_runtime.core.errors import MalformedMessage, PolicyFileError, Refusal
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import ActionChunk, PlannerStatus, PlanRequest
 from vla_runtime.plugins.planners.settings import PlannerSettings
@@ -151,15 +151,20 @@ class ProcessPlanner:
         self._socket.close(0)
 
     def _start(self, now_ns: int) -> None:
+        path = self._directory / f"planner-{self._generation + 1}"
+        settings = msgspec.structs.replace(self._settings, endpoint=f"ipc://{path}", parent_pid=os.getpid())
+        command = [sys.executable, "-m", "vla_runtime.plugins.planners.child", msgspec.json.encode(settings).decode()]
+        socket = open_socket(self._context, zmq.DEALER, bind=f"ipc://{path}", queue=64)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        except BaseException:
+            socket.close(0)
+            raise
+        self._socket = socket
         self._generation += 1
         self._start_at_ns = None
         self._ready_ns = None
         self._heard_ns = now_ns
-        path = self._directory / f"planner-{self._generation}"
-        self._socket = open_socket(self._context, zmq.DEALER, bind=f"ipc://{path}", queue=64)
-        settings = msgspec.structs.replace(self._settings, endpoint=f"ipc://{path}", parent_pid=os.getpid())
-        command = [sys.executable, "-m", "vla_runtime.plugins.planners.child", msgspec.json.encode(settings).decode()]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         if self._cores:
             with suppress(OSError):  # it has ended already, or a control group forbids it
                 os.sched_setaffinity(self._process.pid, self._cores)
@@ -168,7 +173,7 @@ class ProcessPlanner:
         """See a dead or hung child, and start the next one when its time has come."""
         if self._start_at_ns is not None:
             if now_ns >= self._start_at_ns:
-                self._start(now_ns)
+                self._start_again(now_ns)
             return
         if now_ns < self._look_ns:
             return
@@ -181,13 +186,25 @@ class ProcessPlanner:
         elif silent_ns > (self._hang_ns if self._ready_ns is not None else _START_NS):
             self._lost(now_ns, f"was silent for {silent_ns / 1e9:.1f} s")
 
+    def _start_again(self, now_ns: int) -> None:
+        """A machine that cannot start a process now (no memory, no descriptor) may do so later; meanwhile we hold."""
+        try:
+            self._start(now_ns)
+        except (OSError, zmq.ZMQError, Refusal) as error:
+            self._failure = f"the planner process cannot be started: {error}"
+            self._back_off(now_ns)
+
+    def _back_off(self, now_ns: int) -> None:
+        self._backoff_ns = min(max(2 * self._backoff_ns, _FIRST_BACKOFF_NS), _LONGEST_BACKOFF_NS)
+        self._start_at_ns = now_ns + self._backoff_ns
+
     def _lost(self, now_ns: int, failure: str) -> None:
         self._failure, self.no_plan = f"the planner process {failure}", ""
         healthy = self._ready_ns is not None and now_ns - self._ready_ns > _HEALTHY_NS
         if self._generation == 1 or healthy:
-            self._backoff_ns = 0
+            self._backoff_ns, self._start_at_ns = 0, now_ns
         else:
-            self._backoff_ns = min(max(2 * self._backoff_ns, _FIRST_BACKOFF_NS), _LONGEST_BACKOFF_NS)
+            self._back_off(now_ns)
         self._ready_ns = None
         self._camera_malformed += self._child_malformed
         self._child_malformed = 0
@@ -198,7 +215,6 @@ class ProcessPlanner:
         self._process.kill()
         self._dead.append(self._process)
         self._socket.close(0)
-        self._start_at_ns = now_ns + self._backoff_ns
 
     def _receive(self, now_ns: int) -> list[ActionChunk]:
         if self._socket.closed:
