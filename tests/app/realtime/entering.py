@@ -54,7 +54,7 @@ with zmq.Context() as urgent, bulk_context() as bulk:
     known = others()
     sockets.append(bulk.socket(zmq.PUSH))
     of_bulk = others() - known
-    granted = enter_realtime(Asked(20, True, tuple(map(int, sys.argv[1:])), 100))
+    granted = enter_realtime(Asked(20, True, tuple(map(int, sys.argv[1:])), hurry=True, spin_us=100))
     start("after")
     found = {
         "granted": granted.as_json(),
@@ -62,6 +62,7 @@ with zmq.Context() as urgent, bulk_context() as bulk:
         "self": policy(0),
         "io": [policy(thread) for thread in io_threads()],
         "bulk": [policy(thread) for thread in of_bulk],
+        "nice": {name: os.getpriority(os.PRIO_PROCESS, tid) for name, tid in {"self": 0, **tids}.items()},
         "threads": {name: policy(tid) for name, tid in tids.items()},
         "child": int(subprocess.run([sys.executable, "-c", CHILD], capture_output=True, check=True).stdout),
         "cpus": {name: sorted(os.sched_getaffinity(tid)) for name, tid in {"self": 0, **tids}.items()},

@@ -8,23 +8,33 @@ from typing import Any, Literal
 from vla_runtime.app.config import RealtimeConfig
 from vla_runtime.app.realtime.cores import cores_of, set_cores
 from vla_runtime.app.realtime.memory import lock_memory, unlock_memory
-from vla_runtime.app.realtime.schedule import io_threads, set_fifo, set_other, set_timer_slack, timer_slack_ns
+from vla_runtime.app.realtime.schedule import (
+    hurry_threads,
+    io_threads,
+    set_fifo,
+    set_other,
+    set_timer_slack,
+    timer_slack_ns,
+)
 
 __all__ = ["Asked", "Granted", "asked_by_control", "asked_by_host", "enter_realtime", "leave_realtime"]
 
 _LEAST_SLACK_NS = 1
+_HURRY = -10
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What one process wants: SCHED_FIFO at ``priority`` (0: not), its memory locked, these ``cpus`` (none: any).
 
+    ``hurry``: its other Python threads ahead of other processes, since they hold the interpreter now and then.
     ``spin_us`` is for the clock: how long to spin before a deadline.
     """
 
     priority: int = 0
     lock_memory: bool = False
     cpus: tuple[int, ...] = ()
+    hurry: bool = False
     spin_us: int = 0
 
 
@@ -32,13 +42,15 @@ class Asked:
 class Granted:
     """What it got. ``denied``: what it did not, each with the reason. ``asked``: whether anything was asked for.
 
-    ``io_priority``: of the threads that carry the messages of the calling thread.
+    ``io_priority``: of the threads that carry the messages of the calling thread. ``threads_nice``: the niceness of the
+    process's other Python threads, 0 where nothing was asked for them.
     """
 
     asked: bool = False
     policy: Literal["other", "fifo"] = "other"
     priority: int = 0
     io_priority: int = 0
+    threads_nice: int = 0
     locked: bool = False
     cpus: tuple[int, ...] = ()
     spin_us: int = 0
@@ -61,14 +73,14 @@ def asked_by_control(config: RealtimeConfig | None) -> Asked:
     """What the config wants for the control process."""
     if config is None:
         return Asked()
-    return Asked(config.priority, config.lock_memory, config.cpus.control, config.spin_us)
+    return Asked(config.priority, config.lock_memory, config.cpus.control, spin_us=config.spin_us)
 
 
 def asked_by_host(config: RealtimeConfig | None) -> Asked:
     """What the config wants for the robot's host. It waits in poll() between deadlines, so it does not spin."""
     if config is None:
         return Asked()
-    return Asked(config.host_priority, config.lock_memory, config.cpus.host)
+    return Asked(config.host_priority, config.lock_memory, config.cpus.host, hurry=config.host_priority > 0)
 
 
 def enter_realtime(asked: Asked) -> Granted:
@@ -84,6 +96,7 @@ def enter_realtime(asked: Asked) -> Granted:
         denied.append(set_cores(asked.cpus))
     locking = lock_memory() if asked.lock_memory else ""
     scheduling = set_fifo(asked.priority) if asked.priority else ""
+    hurrying = hurry_threads(_HURRY) if asked.hurry else ""
     set_timer_slack(_LEAST_SLACK_NS)
     fifo = asked.priority > 0 and not scheduling
     io_priority = _raise_io(asked.priority) if fifo else 0
@@ -92,11 +105,12 @@ def enter_realtime(asked: Asked) -> Granted:
         policy="fifo" if fifo else "other",
         priority=asked.priority if fifo else 0,
         io_priority=io_priority,
+        threads_nice=_HURRY if asked.hurry and not hurrying else 0,
         locked=asked.lock_memory and not locking,
         cpus=cores_of(),
         spin_us=asked.spin_us,
         timer_slack_ns=timer_slack_ns(),
-        denied=tuple(filter(None, (*denied, scheduling, locking))),
+        denied=tuple(filter(None, (*denied, scheduling, locking, hurrying))),
     )
 
 

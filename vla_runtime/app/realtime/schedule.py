@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 from vla_runtime.app.realtime.rights import rights
 
-__all__ = ["io_threads", "set_fifo", "set_other", "set_timer_slack", "timer_slack_ns"]
+__all__ = ["hurry_threads", "io_threads", "set_fifo", "set_other", "set_timer_slack", "timer_slack_ns"]
 
 _PR_SET_TIMERSLACK, _PR_GET_TIMERSLACK = 29, 30
 
@@ -23,6 +24,23 @@ def set_fifo(priority: int, thread: int = 0) -> str:
         if priority > allowed:
             return f"SCHED_FIFO {priority}: the highest priority allowed is {allowed} (RLIMIT_RTPRIO)"
         return f"SCHED_FIFO {priority}: {error.strerror}; a control group may have no real-time share"
+    return ""
+
+
+def hurry_threads(niceness: int) -> str:
+    """The other Python threads of this process ahead of other processes; "" when done, else why not.
+
+    Whatever our own priority, we wait for the interpreter until the thread that holds it has run on. They keep the
+    ordinary policy: as much as images need, they are not to hold up a loop in another process.
+    """
+    for thread in threading.enumerate():
+        if thread.native_id is not None and thread is not threading.current_thread():
+            try:
+                os.setpriority(os.PRIO_PROCESS, thread.native_id, niceness)
+            except ProcessLookupError:  # it has ended meanwhile
+                continue
+            except OSError as error:
+                return f"niceness {niceness} for the cameras' threads: {error.strerror} (RLIMIT_NICE)"
     return ""
 
 
