@@ -23,9 +23,9 @@ def draw_period_ns(rng: np.random.Generator) -> int:
 
 
 def draw_limits(rng: np.random.Generator, joints: int) -> JointLimits:
-    """Ranges over four decades; a joint crosses its own in a hundredth of a second up to minutes."""
+    """Ranges over four decades, around zero or not; to cross one takes from a hundredth of a second up to minutes."""
     span = 10.0 ** rng.uniform(-2, 2, joints)
-    low = -span * rng.uniform(0, 1, joints)
+    low = -span * np.where(rng.random(joints) < 0.5, rng.uniform(0, 1, joints), rng.uniform(-5, 5, joints))
     velocity = span * 10.0 ** rng.uniform(-2, 1.5, joints)
     acceleration = velocity * 10.0 ** rng.uniform(0, 2.5, joints)
     jerk = acceleration * 10.0 ** rng.uniform(0, 3, joints)
