@@ -39,7 +39,10 @@ _SETUP = """\
 | machine | {machine} |
 | control loop, device, cameras | {control:.0f} Hz, {device:.0f} Hz, 2 at 30 Hz |
 | chunk | 10 rows, {chunk:.1f} s; a new plan every 0.2 s |
-| frame age limit, answer timeout | {frame:.2f} s, {answer:.1f} s |
+| frame age limit, the side camera's own | {frame:.2f} s, {side:.2f} s |
+| the same picture for so long is a frozen camera | {frozen:.1f} s |
+| captures shown together differ by no more than | {skew:.0f} ms |
+| answer timeout | {answer:.1f} s |
 | state age limit, dead man | {state:.2f} s, {dead:.2f} s |
 | planner taken for hung | {hang:.1f} s |
 | its plan dropped when it is silent for | {beat:.1f} s |
@@ -87,7 +90,8 @@ def page(report: Mapping[str, Any], found: Sequence[Result]) -> str:
         f"Python {on['python']}",
         control=1 / QUICK.period, device=1 / QUICK.device_period, chunk=CHUNK_S, frame=QUICK.frame, answer=QUICK.answer,
         state=QUICK.state, dead=QUICK.dead_man, hang=QUICK.hang, hold=QUICK.hold, short=QUICK.short_hold,
-        margin=QUICK.margin, beat=QUICK.heartbeat, gap=QUICK.gap, high=HIGH, velocity=VELOCITY,
+        margin=QUICK.margin, side=QUICK.side_frame, frozen=QUICK.frozen, skew=QUICK.skew * 1e3,
+        beat=QUICK.heartbeat, gap=QUICK.gap, high=HIGH, velocity=VELOCITY,
         acceleration=ACCELERATION, jerk=JERK,
     )  # fmt: skip
     areas = list(dict.fromkeys(result.row.area for result in found))

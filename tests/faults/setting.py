@@ -27,6 +27,9 @@ class Times:
     period: float = 0.01
     device_period: float = 0.005
     frame: float = 0.25
+    side_frame: float = 0.15
+    frozen: float = 0.3
+    skew: float = 0.008
     answer: float = 0.2
     state: float = 0.25
     dead_man: float = 0.25
@@ -47,6 +50,9 @@ QUICK = Times()
 PATIENT = Times(
     state=1.5,
     gap=1.5,
+    side_frame=0.3,
+    frozen=1.0,
+    skew=1.0,
     heartbeat=3.0,
     dead_man=1.0,
     hold=20.0,
@@ -98,7 +104,11 @@ def write_configs(setting: Setting, times: Times, folder: Path) -> tuple[Path, P
             }
             for name in JOINTS
         ],
-        "cameras": [{"name": name, "height": 32, "width": 32, "fps": 30} for name in ("front", "side")],
+        "cameras": [
+            {"name": name, "height": 32, "width": 32, "fps": 30, "frozen_ms": times.frozen * 1e3}
+            | ({"max_age_ms": times.side_frame * 1e3} if name == "side" else {})
+            for name in ("front", "side")
+        ],
         "host": "local",
         "device": {
             "type": "witness_arm",
@@ -126,6 +136,7 @@ def write_configs(setting: Setting, times: Times, folder: Path) -> tuple[Path, P
             "hang_timeout_ms": times.hang * 1e3,
             "heartbeat_timeout_ms": times.heartbeat * 1e3,
             "frame_timeout_ms": times.frame * 1e3,
+            "max_skew_ms": times.skew * 1e3,
         },
         "log": {"directory": str(folder / "log")},
     }

@@ -46,9 +46,51 @@ def _every_other(fate: Fate) -> Fate:
     return lambda data: fate(data) if next(count) % 2 else untouched(data)
 
 
+def _most(fate: Fate) -> Fate:
+    count = itertools.count()
+    return lambda data: fate(data) if next(count) % 4 else untouched(data)
+
+
 def _reordered() -> Fate:
     """Every other frame comes after the one that was captured after it."""
     return _every_other(late(1.5 * _FRAME_S))
+
+
+def _frozen() -> Fate:
+    """Every message is new, the picture in it is the first one's."""
+    first: list[bytes] = []
+
+    def fate(data: bytes) -> Iterable[tuple[float, bytes]]:
+        message = _decode(data)
+        first.append(message.payload)
+        return [(0.0, _encode(_payload(message, first[0])))]
+
+    return fate
+
+
+def _resent() -> Fate:
+    """A publisher that sends its last message again and again."""
+    first: list[bytes] = []
+
+    def fate(data: bytes) -> Iterable[tuple[float, bytes]]:
+        first.append(data)
+        return [(0.0, first[0])]
+
+    return fate
+
+
+def _side(fate: Fate) -> Callable[[Run], None]:
+    def act(run: Run) -> None:
+        assert run.side is not None
+        run.side.fate = fate
+
+    return act
+
+
+def _stamped(seconds: float) -> Fate:
+    """Captured so much later than it was, says the stamp."""
+    shift_ns = round(seconds * 1e9)
+    return _changed(lambda message: msgspec.structs.replace(message, capture_ns=message.capture_ns + shift_ns))
 
 
 def _twice(data: bytes) -> Iterable[tuple[float, bytes]]:
@@ -106,8 +148,19 @@ def rows(times: Times) -> list[Row]:
         front("camera-swapped", "frames that say they are another camera's",
               _changed(lambda message: msgspec.structs.replace(message, camera="side")), held, quick=True),
         front("camera-from-the-future", "capture stamps an hour ahead",
-              _changed(lambda message: msgspec.structs.replace(message, capture_ns=message.capture_ns + 3600 * 10**9)),
-              held),
+              _stamped(3600.0), held),
+        front("camera-frozen", "new messages, fresh stamps, always the same picture", _frozen(),
+              Holds(times.frozen + CHUNK_S + _FRAME_S + margin, back, times.brake, "front.*frozen"), quick=True),
+        front("camera-resent", "the last message is sent again and again", _resent(), held),
+        Row("camera-own-age", "cameras", "frames come later than this camera's own age limit",
+            _side(late(times.side_frame + 0.03)), Holds(CHUNK_S + margin, back, times.brake, "side.* ms old"), apart,
+            _side(untouched)),
+        Row("camera-skew", "cameras", "one camera's stamps lie between those of the other",
+            _side(_stamped(-0.5 * _FRAME_S)),
+            Holds(CHUNK_S + margin, back, times.brake, "captured .* apart"), apart, _side(untouched)),
+        Row("camera-lags", "cameras", "one camera shows everything three frames later than the other",
+            _side(late(3 * _FRAME_S)), RunsOn(gap), apart, _side(untouched)),
+        front("camera-corrupt-most", "three of four JPEGs are cut", _most(_changed(_corrupt)), RunsOn(gap)),
         front("camera-renumbered", "frame numbers begin again at 0, as after a restart",
               _changed(lambda message: msgspec.structs.replace(message, seq=message.seq % 7)), RunsOn(gap)),
         Row("camera-raises", "cameras", "the camera's driver raises at every picture", fails("front raise"),

@@ -92,7 +92,7 @@ def rows(times: Times) -> list[Row]:
         row("control-sigkill-host-apart", "SIGKILL to `vla-run`, the host started by itself",
             _send("control", signal.SIGKILL), DeadMan(struck), setting=Setting()),
         row("control-sigstop", "`vla-run` stands still for 1 s (SIGSTOP)", _send("control", signal.SIGSTOP),
-            DeadMan(struck, 3, "no command for", lasts_s=0.75),
+            DeadMan(struck, 3, "no command for|stood still", lasts_s=0.75),
             restore=_send("control", signal.SIGCONT), quick=True),
         row("host-sigterm", "SIGTERM to the host", _send("host", signal.SIGTERM),
             Ends("faulted", 3, "shutting down", tick, times.brake, 2)),
