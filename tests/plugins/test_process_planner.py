@@ -407,3 +407,10 @@ def test_where_no_planner_can_be_started_the_loop_is_told_and_goes_on_until_one_
         away.rename(ipc)
     eventually(lambda: status(planner).up)
     assert status(planner).restarts == 1
+
+
+def test_where_memory_runs_out_the_planner_goes_first(planner):
+    planner.wait_ready(30)
+    badness = {pid: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (planner.pid, os.getpid())}
+    assert badness[planner.pid] == 1000
+    assert badness[os.getpid()] < 1000

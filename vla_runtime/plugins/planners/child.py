@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -139,11 +140,18 @@ def _die_with_parent(parent_pid: int) -> None:
         sys.exit(0)
 
 
+def _first_to_go() -> None:
+    """Where memory runs out, the kernel ends this process, which is replaced, and not the one that holds the robot."""
+    with suppress(OSError):  # no such file in some containers
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def main(argv: list[str]) -> int:
     settings = msgspec.json.decode(argv[0], type=PlannerSettings)
     for ignored in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C, and the end of the terminal, are the parent's to handle
         signal.signal(ignored, signal.SIG_IGN)
     _die_with_parent(settings.parent_pid)
+    _first_to_go()
     try:
         policy = load_plugin("policies", settings.policy_type)(Path(settings.policy_file), settings.threads)
         check_golden(policy)
