@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from vla_runtime.control.cause import Cause, Stop
@@ -37,8 +38,7 @@ class LoopSettings:
     history_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Situation:
+class Situation(msgspec.Struct, frozen=True, eq=False):
     """What is known in one tick, before its mode is decided.
 
     ``gap_ns``: since the tick before, None in the first. ``still_ns``: since when the mode lasts and no command has

@@ -135,9 +135,7 @@ def decode_from_host(data: bytes) -> FromHost:
     """
     message = _from_host(data)
     if isinstance(message, State):
-        _finite(message.position)
-        _finite(message.velocity or ())
-        _finite(message.extras)
+        _finite(message.position + (message.velocity or ()) + message.extras)
     return message
 
 

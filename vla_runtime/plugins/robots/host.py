@@ -162,12 +162,10 @@ class HostRobot:
 
     def _fits(self, state: wire.State) -> bool:
         """Whether it has as many values as this robot."""
-        count = len(self._joints)
-        return (
-            len(state.position) == count
-            and (state.velocity is None or len(state.velocity) == count)
-            and len(state.extras) == len(self._extras)
-        )
+        count, velocity = len(self._joints), state.velocity
+        return len(state.position) == count == len(state.position if velocity is None else velocity) and len(
+            state.extras
+        ) == len(self._extras)
 
     def _ask(self, question: bytes, what: str, wanted: Callable[[wire.FromHost], bool]) -> wire.FromHost:
         """Repeat ``question`` until the ``wanted`` answer comes.
