@@ -94,6 +94,8 @@ class RunReport:
             rows.append(("malformed", _counts(dropped)))
         if self.cameras:
             rows.append(("cameras", "; ".join(f"{name} {_counts(found)}" for name, found in self.cameras.items())))
+        if self.realtime.asked:
+            rows.append(("real-time", self.realtime.as_text()))
         if self.log_dropped or self.log_error:
             rows.append(("log trouble", f"{self.log_dropped} records dropped {self.log_error}".rstrip()))
         if self.logs:

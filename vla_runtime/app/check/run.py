@@ -176,9 +176,7 @@ class _Check:
             if granted.denied:
                 self.report.found("warning", "real-time", granted.advice)
             elif granted.asked:
-                locked = "memory locked" if granted.locked else "memory not locked"
-                policy = f"SCHED_FIFO {granted.priority}" if granted.priority else "no priority"
-                self.report.found("ok", "real-time", f"{policy}, {locked}, on cores {_list(granted.cpus)}")
+                self.report.found("ok", "real-time", granted.as_text())
             else:
                 self.report.found("ok", "real-time", "not asked for: the config has no section realtime")
             found = self.report.lateness = measure_lateness(

@@ -61,6 +61,12 @@ class Granted:
         """Plain values."""
         return asdict(self) | {"cpus": list(self.cpus), "denied": list(self.denied)}
 
+    def as_text(self) -> str:
+        """What was granted, in a few words."""
+        policy = f"SCHED_FIFO {self.priority}" if self.priority else "no priority"
+        locked = "memory locked" if self.locked else "memory not locked"
+        return f"{policy}, {locked}, cores {', '.join(map(str, self.cpus))}, spins {self.spin_us} µs"
+
     @property
     def advice(self) -> str:
         """What is missing and how to grant it, in a line; "" if nothing is."""
