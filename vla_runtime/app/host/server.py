@@ -14,6 +14,7 @@ import zmq
 
 from vla_runtime.app.build import dead_man_ns, joint_limits, robot_endpoint
 from vla_runtime.app.config import RobotConfig
+from vla_runtime.app.host.braking import Braking
 from vla_runtime.app.host.cameras import HostCameras
 from vla_runtime.app.host.report import HostReport
 from vla_runtime.app.host.yielding import yielding
@@ -27,6 +28,7 @@ from vla_runtime.wire.sockets import open_socket
 
 __all__ = ["RobotHost"]
 
+_LONGEST_BRAKING_NS = 1_000_000_000
 _LEASE_NS = 2_000_000_000
 _LONGEST_PERIOD_NS = 1_000_000_000  # a longer one would put the dead man to sleep
 _SEEDS = 2**32
@@ -47,6 +49,9 @@ class RobotHost:
         self._config, self._device, self._say = config, device, say
         self._socket = open_socket(zmq.Context.instance(), zmq.ROUTER, bind=robot_endpoint(config, ipc))
         self._limits = joint_limits(config)
+        self._braking = Braking(self._limits, device.period_ns)
+        self._category = StopCategory.CONTROLLED
+        self._period_ns = 0
         try:
             self._cameras = HostCameras(device, config, ipc, say)
         except BaseException:
@@ -89,17 +94,29 @@ class RobotHost:
         finally:
             self.report.overruns = rate.overruns
             self._stop("the host is shutting down", StopCategory.CONTROLLED)
+            self._brake_to_rest(rate)
             if self._client is not None:
                 self._tell(self._client, wire.Refused("the host is shutting down"))
             self.close()
 
     def _step(self) -> None:
         self._age_ns = None
-        if self._command is not None:
+        if self._braking.active:
+            self._command = self._braking.next()
+            if self._command is None:
+                self._device.stop(self._category)
+        elif self._command is not None:
             self._age_ns = max(time.monotonic_ns() - self._command_sent_ns, 0)
             self.report.command_age_at_use.add(self._age_ns)
             self.report.steps += 1
         self._device.step(self._command)
+
+    def _brake_to_rest(self, rate: Rate) -> None:
+        """Before the device is left alone; not longer than a second, whatever the limits are."""
+        end_ns = time.monotonic_ns() + _LONGEST_BRAKING_NS
+        while self._braking.active and time.monotonic_ns() < end_ns:
+            time.sleep(max(0, rate.next_deadline(time.monotonic_ns()) - time.monotonic_ns()) * 1e-9)
+            self._step()
 
     def close(self) -> None:
         self._socket.close(200)
@@ -121,7 +138,8 @@ class RobotHost:
 
     def _dead_man_at_ns(self) -> int:
         """When the dead man strikes unless a command comes."""
-        return self._command_ns + self._dead_man_ns if self._command is not None else _NEVER_NS
+        commanded = self._command is not None and not self._braking.active
+        return self._command_ns + self._dead_man_ns if commanded else _NEVER_NS
 
     def _drain(self) -> None:
         for sender, data in self._messages():
@@ -177,6 +195,7 @@ class RobotHost:
         if self._client not in (None, sender):
             self._stop("another client took over", StopCategory.CONTROLLED)
         self._client, self._heard_ns = sender, now_ns
+        self._period_ns = hello.period_ns
         self._dead_man_ns = dead_man_ns(self._config, hello.period_ns)
         cameras = tuple(wire.CameraInfo(c.name, c.height, c.width, c.fps) for c in self._device.cameras)
         joints, extras = tuple(self._device.joints), tuple(self._device.extras)
@@ -196,6 +215,7 @@ class RobotHost:
             return
         self._episode = message.episode
         self._command = self._age_ns = None
+        self._braking.forget()
         self._stopped = ""
         self._counted = False
         self._send_state(time.monotonic_ns())
@@ -210,12 +230,13 @@ class RobotHost:
             self.report.refused_commands += 1
             return
         self._command, self._command_ns, self._command_sent_ns = position, now_ns, message.sent_ns
+        self._braking.took(position)
         self.report.command_age.add(now_ns - message.sent_ns)
 
     def _watch(self, now_ns: int) -> None:
         """The dead man: commands that stop coming stop the robot, whoever died."""
         age_ns = now_ns - self._command_ns
-        if self._command is not None and age_ns >= self._dead_man_ns:
+        if self._command is not None and age_ns >= self._dead_man_ns and not self._braking.active:
             self.report.dead_man_ms.append(age_ns / 1e6)
             self._stop(
                 f"no command for {age_ns / 1e6:.1f} ms (dead man at {self._dead_man_ns / 1e6:.1f} ms)",
@@ -224,8 +245,16 @@ class RobotHost:
             self._say(f"dead man: {self._stopped}")
 
     def _stop(self, why: str, category: StopCategory) -> None:
+        """Category 0 at once; else, if the robot moves under commands, once it has come to rest."""
         if not self._stopped:
             self._stopped = why
+        age_ns = time.monotonic_ns() - self._command_ns
+        if self._braking.active:
+            category = min(category, self._category)
+        if category is not StopCategory.IMMEDIATE and self._braking.begin(self._period_ns, age_ns):
+            self._category = category
+            return
+        self._braking.forget()
         self._command = None
         self._device.stop(category)
 

@@ -20,17 +20,20 @@ __all__ = [
     "VelocityLimiter",
     "Verdict",
     "default_chain",
+    "default_motion",
 ]
 
 
 def default_chain(limits: JointLimits, period_ns: int) -> SafetyChain:
     """finite → position → lead choose the target; then velocity, acceleration and jerk, or velocity alone."""
     rules: list[Rule] = [FiniteRule(), PositionRule(limits), LeadRule(limits)]
-    motion: Motion
-    if limits.acceleration is None:
-        motion = VelocityLimiter(limits, period_ns)
-    else:
-        from vla_runtime.control.safety.trajectory import TrajectoryLimiter
+    return SafetyChain(limits.joints, rules, default_motion(limits, period_ns))
 
-        motion = TrajectoryLimiter(limits, period_ns)
-    return SafetyChain(limits.joints, rules, motion)
+
+def default_motion(limits: JointLimits, period_ns: int) -> Motion:
+    """The motion inside what ``limits`` limit, a command every ``period_ns``."""
+    if limits.acceleration is None:
+        return VelocityLimiter(limits, period_ns)
+    from vla_runtime.control.safety.trajectory import TrajectoryLimiter
+
+    return TrajectoryLimiter(limits, period_ns)

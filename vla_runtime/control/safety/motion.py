@@ -17,8 +17,8 @@ class Motion(Protocol):
         """The last one."""
         ...
 
-    def begin(self, pose: Vector) -> None:
-        """Be at rest at ``pose``."""
+    def begin(self, pose: Vector, velocity: Vector | None = None, acceleration: Vector | None = None) -> None:
+        """Be at ``pose``, at rest unless ``velocity`` and ``acceleration`` say otherwise."""
         ...
 
     def follow(self, target: Vector) -> Vector:

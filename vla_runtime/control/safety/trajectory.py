@@ -66,8 +66,8 @@ class TrajectoryLimiter:
         self._still: Vector = [0.0] * joints
         self.begin(self._still)
 
-    def begin(self, pose: Vector) -> None:
-        self._state = self._before = (pose, self._still, self._still)
+    def begin(self, pose: Vector, velocity: Vector | None = None, acceleration: Vector | None = None) -> None:
+        self._state = self._before = (pose, velocity or self._still, acceleration or self._still)
         self._target: Vector | None = None
         self._slopes = self._still
         self._plan_rest(self._state)

@@ -35,7 +35,7 @@ class VelocityLimiter:
     def resting(self) -> bool:
         return self._resting
 
-    def begin(self, pose: Vector) -> None:
+    def begin(self, pose: Vector, velocity: Vector | None = None, acceleration: Vector | None = None) -> None:
         self._command, self._resting = pose, True
 
     def follow(self, target: Vector) -> Vector:
