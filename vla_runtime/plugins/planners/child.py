@@ -11,8 +11,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
