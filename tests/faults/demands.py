@@ -266,7 +266,7 @@ class RunsOn:
     """
 
     gap_s: float
-    lasts_s: float = 1.0
+    lasts_s: float = 0.7
     finish: bool = False
     may_hold: bool = False
     where: str = "no effect on the motion"

@@ -27,7 +27,7 @@ class Times:
     period: float = 0.01
     device_period: float = 0.005
     frame: float = 0.25
-    side_frame: float = 0.15
+    side_frame: float = 0.2
     frozen: float = 0.3
     skew: float = 0.008
     answer: float = 0.2

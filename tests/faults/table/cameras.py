@@ -133,7 +133,7 @@ def rows(times: Times) -> list[Row]:
 
     return [
         front("camera-dies", "one camera sends nothing more, then comes back", dropped, held, quick=True),
-        front("camera-late", "frames come late, yet inside their age limit", late(0.5 * times.frame), RunsOn(gap)),
+        front("camera-late", "frames come late, yet inside their age limit", late(0.3 * times.frame), RunsOn(gap)),
         front("camera-too-late", "frames come later than their age limit", late(times.frame + 0.1),
               Holds(CHUNK_S + margin, back, times.brake, "front.* ms old"), quick=True),
         front("camera-reordered", "every other frame is overtaken by the next", _reordered(), RunsOn(gap),
@@ -158,8 +158,8 @@ def rows(times: Times) -> list[Row]:
         Row("camera-skew", "cameras", "one camera's stamps lie between those of the other",
             _side(_stamped(-0.5 * _FRAME_S)),
             Holds(CHUNK_S + margin, back, times.brake, "captured .* apart"), apart, _side(untouched)),
-        Row("camera-lags", "cameras", "one camera shows everything three frames later than the other",
-            _side(late(3 * _FRAME_S)), RunsOn(gap), apart, _side(untouched)),
+        Row("camera-lags", "cameras", "one camera shows everything two frames later than the other",
+            _side(late(2 * _FRAME_S)), RunsOn(gap), apart, _side(untouched)),
         front("camera-corrupt-most", "three of four JPEGs are cut", _most(_changed(_corrupt)), RunsOn(gap)),
         front("camera-renumbered", "frame numbers begin again at 0, as after a restart",
               _changed(lambda message: msgspec.structs.replace(message, seq=message.seq % 7)), RunsOn(gap)),
