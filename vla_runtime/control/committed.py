@@ -11,7 +11,7 @@ from collections import deque
 import numpy as np
 
 from vla_runtime.control.safety import JointLimits
-from vla_runtime.core.types import F64, ActionChunk, CommittedChunk
+from vla_runtime.core.types import F32, F64, ActionChunk, CommittedChunk
 
 __all__ = ["Committed"]
 
@@ -43,16 +43,31 @@ class Committed:
         _, last = self._sent[-1]
         if plan is None:
             return CommittedChunk(np.tile(last, (self._rows, 1)).astype(np.float32), now_ns, self._dt_ns)
-        sent = list(self._sent)
-        stamps = [stamp_ns for stamp_ns, _ in sent]
-        step = self._limits.velocity * (self._dt_ns * 1e-9)
+        past = min(max(0, (now_ns - plan.t0_ns) // self._dt_ns + 1), self._rows)
         rows = np.empty((self._rows, len(last)))
-        row = last
-        for i in range(self._rows):
-            stamp_ns = plan.t0_ns + i * self._dt_ns
-            if stamp_ns <= now_ns:
-                rows[i] = sent[max(0, bisect_right(stamps, stamp_ns) - 1)][1]
-            else:
-                wanted = np.clip(plan.actions[i], self._limits.low, self._limits.high)
-                row = rows[i] = np.clip(wanted, row - step, row + step)
+        for i in range(past):
+            rows[i] = self._in_force(plan.t0_ns + i * self._dt_ns)
+        if past < self._rows:
+            self._to_come(plan.actions[past:], last, rows[past:])
         return CommittedChunk(rows.astype(np.float32), plan.t0_ns, self._dt_ns)
+
+    def _in_force(self, stamp_ns: int) -> F64:
+        """The last command sent by then, or the first one known."""
+        return self._sent[max(0, bisect_right(self._sent, stamp_ns, key=_stamp) - 1)][1]
+
+    def _to_come(self, actions: F32, last: F64, rows: F64) -> None:
+        """Fill ``rows`` with ``actions`` as they may follow ``last``."""
+        np.maximum(actions, self._limits.low, out=rows)
+        np.minimum(rows, self._limits.high, out=rows)
+        step = self._limits.velocity * (self._dt_ns * 1e-9)
+        before = np.empty_like(rows)
+        before[0], before[1:] = last, rows[:-1]
+        if (np.abs(rows - before) <= step).all():
+            return
+        row = last
+        for wanted in rows:
+            row = wanted[:] = np.minimum(np.maximum(wanted, row - step), row + step)
+
+
+def _stamp(sent: tuple[int, F64]) -> int:
+    return sent[0]

@@ -19,7 +19,7 @@ class Trajectory:
         rows = actions.astype(np.float64)
         self._dt_ns = dt_ns
         self._rows: list[list[float]] = rows.tolist()
-        self._steps: list[list[float]] = np.diff(rows, axis=0).tolist()
+        self._steps: list[list[float]] = (rows[1:] - rows[:-1]).tolist()
 
     def at(self, elapsed_ns: int) -> F64:
         """The action f64[A] at ``elapsed_ns`` after row 0.
