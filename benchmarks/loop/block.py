@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vla_runtime.control.histogram import Histogram
+
 __all__ = ["Block", "Pooled", "pool"]
 
 I64 = npt.NDArray[np.int64]
@@ -15,7 +17,8 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """``late`` i64[N]: how late each tick began, ns. ``compute`` i64[M]: how long each took (none for the C loop).
+    """``late`` i64[N]: how late each tick began, ns. ``compute`` i64[M]: how long each took (none for the C loop), and
+    ``to_command``: until its command was handed over, as the loop itself counts it.
 
     ``deadlines`` went by in all; those at which no tick began are ``skipped``. ``collections`` of garbage ran.
     """
@@ -24,6 +27,7 @@ class Block:
     deadlines: int
     compute: I64
     collections: int = 0
+    to_command: Histogram | None = None
 
     @property
     def skipped(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.loop.block import Block, pool
 from benchmarks.loop.ratios import SHARES, compare
 from benchmarks.loop.rounds import Blocks
+from vla_runtime.control.histogram import Histogram
 
 __all__ = ["figures"]
 
@@ -36,5 +37,14 @@ def _arm(blocks: list[Block], period_ns: int) -> dict[str, Any]:
     compute = np.concatenate([block.compute for block in blocks])
     if len(compute):
         found["tick_us"] = {name: round(float(np.quantile(compute, share)) / 1e3, 1) for name, share in SHARES.items()}
+        found["to_command_us"] = _to_command_us(blocks)
         found["collections"] = sum(block.collections for block in blocks)
     return found
+
+
+def _to_command_us(blocks: list[Block]) -> dict[str, float]:
+    whole = Histogram()
+    for block in blocks:
+        if block.to_command is not None:
+            whole.merge(block.to_command)
+    return {name: round((whole.quantile(share) or 0) / 1e3, 1) for name, share in SHARES.items()}

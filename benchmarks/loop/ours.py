@@ -118,8 +118,9 @@ class OurLoop:
             self.dropped += self._log.close_episode(30.0).dropped
         late = np.array(watch.late, dtype=np.int64)[warm_up:]
         begun = (watch.last_ns - watch.first_ns) // self.period_ns + 1
-        return Block(late, begun - warm_up, np.array(watch.compute, dtype=np.int64)[1 + warm_up :],
-                     self._collector.collections - before)  # fmt: skip
+        compute = np.array(watch.compute, dtype=np.int64)[1 + warm_up :]
+        collections = self._collector.collections - before
+        return Block(late, begun - warm_up, compute, collections, loop.metrics.durations.tick)
 
     def _enter(self) -> Granted:
         """As ``vla-run`` does before its first episode."""

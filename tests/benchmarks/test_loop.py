@@ -92,6 +92,7 @@ def test_a_quick_run_leaves_every_figure(tmp_path):
             assert figures["samples"] + figures["skipped"] == figures["deadlines"]
             assert list(figures["late_us"].values()) == sorted(figures["late_us"].values())
         assert set(found[load]["ours"]["tick_us"]) == {"p50", "p99", "p99_9"}
+        assert 0 < found[load]["ours"]["to_command_us"]["p50"] <= found[load]["ours"]["tick_us"]["p99_9"]
         assert found[load]["ours"]["collections"] == 0
         assert set(found[load]["ours_over_c"]) == {"p50", "p99", "p99_9", "misses"}
     ElementTree.fromstring((tmp_path / "loop.svg").read_text())
