@@ -56,6 +56,7 @@ def test_a_camera_that_the_policy_does_not_look_through_is_logged_beside_the_oth
     config = live.patient("tracker", tmp_path)
     content = yaml.safe_load(config.read_text())
     content["cameras"].append({"name": "view", "height": 12, "width": 20, "fps": 20})
+    content["device"]["options"]["success_steps"] = 40  # long enough for a camera's thread on a busy machine
     config.write_text(yaml.safe_dump(content))
     code, report, errors = live.finish(*live.RUN, "--robot", config, "--episodes", 1, "--log", tmp_path, "--json")
     assert code == 0, errors
@@ -158,7 +159,7 @@ def test_a_killed_run_is_stopped_by_the_host_and_its_log_still_re_executes(tmp_p
         with live.started(
             *live.RUN, "--robot", live.patient("arm", tmp_path), "--ipc", ipc, "--log", tmp_path / "log"
         ) as process:
-            log = live.moving(process, tmp_path / "log")
+            log = live.moving(process, tmp_path / "log", size=150_000)
             family = [relative.pid for relative in psutil.Process(process.pid).children(recursive=True)]
             process.kill()
             process.wait(10)
