@@ -10,7 +10,8 @@ import msgspec
 
 from vla_runtime.wire.frames import FrameMessage
 
-from ..demands import Ends, Evidence, Holds, Row, RunsOn, Trial
+from ..demands import Ends, Holds, Row, RunsOn, Trial
+from ..evidence import Evidence
 from ..relay import Fate, dropped, late, untouched
 from ..run import Run
 from ..setting import CHUNK_S, Setting, Times

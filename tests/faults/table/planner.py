@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import psutil
 
-from ..demands import Ends, Evidence, Holds, Row, RunsOn, Trial
+from ..demands import Ends, Holds, Row, RunsOn, Trial
+from ..evidence import Evidence
 from ..run import Run
 from ..setting import CHUNK_S, Setting, Times
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import psutil
 
-from ..demands import DeadMan, Ends, Evidence, Holds, Row, RunsOn, Trial
+from ..demands import DeadMan, Ends, Holds, Row, RunsOn, Trial
+from ..evidence import Evidence
 from ..run import Run
 from ..setting import CHUNK_S, Setting, Times
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import psutil
 
-from ..demands import Evidence, Row, RunsOn, Trial
+from ..demands import Row, RunsOn, Trial
+from ..evidence import Evidence
 from ..run import Run
 from ..setting import Setting, Times
 
