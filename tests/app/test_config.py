@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_an_unknown_robot_is_refused_with_the_known_ones(robot, expected):
         (
             ("cameras", 1),
             "hieght",
-            "$.cameras[1].hieght: unknown key; valid: encoding, endpoint, fps, frozen_ms, height, ",
+            "$.cameras[1].hieght: unknown key; valid: clock, encoding, endpoint, fps, frozen_ms, height, ",
         ),
         (("robot",), "kind", "$.robot.kind: unknown key; valid: endpoint, insecure, options, type"),
         (("device",), "dead_man", "$.device.dead_man: unknown key; valid: dead_man_ms, options, type"),
@@ -452,7 +453,7 @@ def options_refusal(**options):
 
 
 def test_wrong_plug_in_options_are_refused_with_the_place_and_the_valid_ones():
-    assert options_refusal(speed=1) == "$.device.options.speed: unknown key; valid: cameras, gl, rate_hz"
+    assert options_refusal(speed=1) == "$.device.options.speed: unknown key; valid: cameras, endless, gl, rate_hz"
     assert options_refusal(rate_hz="x") == "$.device.options.rate_hz: expected `float`, got `str`"
     assert options_refusal(rate_hz=0) == "$.device.options.rate_hz: expected `float` >= 10.0, got 0"
     assert options_refusal(gl="egll").startswith(
@@ -462,7 +463,7 @@ def test_wrong_plug_in_options_are_refused_with_the_place_and_the_valid_ones():
 
 def test_the_robots_own_options_are_checked_too():
     config = config_from(changed("robot", "options", to={"timeout": 1}), SHIPPED)
-    with pytest.raises(ConfigError, match=r"\$\.robot\.options\.timeout: unknown key; valid: timeout_s; did you mean"):
+    with pytest.raises(ConfigError, match=r"\$\.robot\.options\.timeout: unknown key; valid: clock, timeout_s; did you mean"):
         build_robot(config, Path("/x"), lambda: "")
 
 
@@ -534,6 +535,30 @@ def test_both_commands_refuse_a_bad_config_in_one_line(tmp_path):
         assert ended.stderr == f"vla-{command}: $.joints[0].unit: 'deg' is not possible; valid: m, none, rad\n"
         report = json.loads(ended.stdout)
         assert (report["exit"], f"vla-{command}: {report['cause']}\n") == ("refused", ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("camera", "said"),
+    [
+        ({"clock": "local"}, ""),
+        ({"clock": "robot"}, ""),
+        ({"clock": "ipc:///tmp/clock"}, ""),
+        ({"clock": "tcp://10.0.0.2:5560", "insecure": True}, ""),
+        ({"clock": "tcp://10.0.0.2:5560"}, "beyond this machine"),
+        ({"clock": "remote"}, "'remote' given, expected local, robot or the endpoint of a clock service"),
+        (
+            {"clock": "robot", "type": "mine"},
+            "'robot' given, expected local: a camera of type 'mine' stamps its frames",
+        ),
+    ],
+)
+def test_the_clock_of_a_camera_is_ours_the_robots_or_one_that_can_be_asked(camera, said):
+    config = ARM | {"cameras": [ARM["cameras"][0] | camera]}
+    if said:
+        with pytest.raises(ConfigError, match=rf"\$\.cameras\[0\]\.clock.*{re.escape(said)}"):
+            config_from(config, SHIPPED)
+    else:
+        assert config_from(config, SHIPPED).cameras[0].clock == camera["clock"]
 
 
 @pytest.mark.parametrize(("age_ms", "interval", "fits"), [(0, 2, True), (101, 2, True), (100, 2, False), (60, 1, True)])

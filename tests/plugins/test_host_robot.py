@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -23,7 +24,7 @@ from vla_runtime.core.errors import DeviceLost, MalformedMessage, Refusal
 from vla_runtime.core.protocols import StopCategory
 from vla_runtime.plugins.robots.host import HostRobot
 from vla_runtime.wire import robot as wire
-from vla_runtime.wire.sockets import open_socket, receive_all
+from vla_runtime.wire.sockets import open_socket, receive_all, send
 
 CONFIG = load_config("tracker")
 PUSH = CONFIG.instruction
@@ -345,6 +346,101 @@ def test_a_host_that_is_not_there_or_has_died_is_said_to_be(ipc):
             robot.connect()
 
 
+def tell_the_time(server, clock, over):
+    """Answer what asks for the time, by ``clock``, until ``over()``."""
+    while not over():
+        server.poll(20)
+        for data in receive_all(server):
+            message = wire.decode_to_host(data)
+            if isinstance(message, wire.Ping):
+                server.send(wire.encode(wire.Pong(message.sent_ns, clock())))
+
+
+def test_a_host_tells_everybody_the_time(host, raw, client):
+    before_ns = time.monotonic_ns()
+    raw.say(wire.Ping(7))
+    pong = raw.hear(wire.Pong)
+    assert pong.ping_ns == 7
+    assert before_ns <= pong.now_ns <= time.monotonic_ns()
+    assert client.clock_offset(time.monotonic_ns()) is None
+
+
+HOUR = 3_600_000_000_000
+
+
+class Foreign:
+    """A host on another machine, as far as clocks go: ahead of ours by ``ahead_ns``, and 150 ppm faster."""
+
+    def __init__(self, ipc, ahead_ns):
+        self.endpoint, self.ahead_ns, self.start_ns = f"ipc://{ipc}/robot", ahead_ns, time.monotonic_ns()
+        self.server = open_socket(zmq.Context.instance(), zmq.DEALER, bind=self.endpoint)
+        self.commands = []
+
+    def now(self):
+        now_ns = time.monotonic_ns()
+        return now_ns + self.ahead_ns + round(150e-6 * (now_ns - self.start_ns))
+
+    def serve(self, over):
+        seq = 0
+        while not over():
+            self.server.poll(1)
+            for data in receive_all(self.server):
+                match wire.decode_to_host(data):
+                    case wire.Hello():
+                        self.tell(wire.Welcome(("a",), (), (), 20_000_000))
+                    case wire.Ping(sent_ns):
+                        self.tell(wire.Pong(sent_ns, self.now()))
+                    case wire.Command() as command:
+                        self.commands.append((self.now(), command))
+            seq += 1
+            self.tell(wire.State(0, seq, self.now(), (0.5,), None, (), None, ""))
+        self.server.close()
+
+    def tell(self, message):
+        send(self.server, wire.encode(message))
+
+
+@pytest.mark.parametrize("ahead_ns", [HOUR, -min(HOUR, time.monotonic_ns() // 2)])
+def test_the_states_of_another_machine_are_stamped_by_our_clock(ipc, ahead_ns):
+    foreign, over = Foreign(ipc, ahead_ns), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        serving = pool.submit(foreign.serve, over.is_set)
+        try:
+            options = HostRobot.Options(timeout_s=20, clock="remote")
+            with closing(HostRobot(foreign.endpoint, ("a",), (), 10_000_000, options)) as robot:
+                robot.reset(0, 0, "")
+                end = time.monotonic() + 1.5  # long enough to ask again
+                while time.monotonic() < end:
+                    now_ns = time.monotonic_ns()
+                    for state in robot.read(now_ns):
+                        assert now_ns - 5_000_000_000 < state.stamp_ns <= now_ns
+                    offset = robot.clock_offset(now_ns)
+                    assert abs(offset.ns - (foreign.now() - time.monotonic_ns())) <= offset.error_ns + 1_000_000
+                    robot.write(np.zeros(1), now_ns)
+                    time.sleep(0.005)
+            assert foreign.commands
+            for came_ns, command in foreign.commands:
+                assert -1_000_000_000 < came_ns - command.sent_ns < 5_000_000_000
+        finally:
+            over.set()
+            serving.result()
+
+
+def test_a_host_whose_clock_is_said_to_be_ours_and_is_not_is_refused(ipc):
+    foreign, over = Foreign(ipc, HOUR), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        serving = pool.submit(foreign.serve, over.is_set)
+        try:
+            with (
+                closing(HostRobot(foreign.endpoint, ("a",), (), 10_000_000, HostRobot.Options(timeout_s=20))) as robot,
+                pytest.raises(Refusal, match=r"clock is 3[56]\d\d\.\d+ s ahead of this machine's.*clock: remote"),
+            ):
+                robot.connect()
+        finally:
+            over.set()
+            serving.result()
+
+
 def test_states_of_another_size_and_garbage_are_dropped_and_counted(ipc):
     endpoint = f"ipc://{ipc}/robot"
     server = open_socket(zmq.Context.instance(), zmq.DEALER, bind=endpoint)
@@ -353,7 +449,10 @@ def test_states_of_another_size_and_garbage_are_dropped_and_counted(ipc):
     bad = [{"position": (0.5, 0.5)}, {"position": ()}, {"velocity": (0.0, 1.0)}, {"extras": (1.0,)}]
     answers = [wire.encode(wire.State(**(good | other), task=None, stopped="")) for other in (*bad, {})]
     server.send(wire.encode(wire.Welcome(("a",), (), (), 20_000_000)))
-    robot.connect()
+    with ThreadPoolExecutor() as pool:
+        connecting = pool.submit(robot.connect)
+        tell_the_time(server, lambda: time.monotonic_ns(), connecting.done)
+        connecting.result()
     for data in (b"", b"garbage", *answers):
         server.send(data)
     robot.reset(0, 0, "")

@@ -24,6 +24,7 @@ from vla_runtime.plugins.cameras.zmq import FramePublisher
 from vla_runtime.plugins.planners.process import ProcessPlanner
 from vla_runtime.plugins.policies.onnx import OnnxPolicy
 from vla_runtime.wire import plan as wire
+from vla_runtime.wire.clock import ClockService
 from vla_runtime.wire.sockets import open_socket, receive_all
 
 CONFIG = load_config("tracker")
@@ -414,3 +415,38 @@ def test_where_memory_runs_out_the_planner_goes_first(planner):
     badness = {pid: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (planner.pid, os.getpid())}
     assert badness[planner.pid] == 1000
     assert badness[os.getpid()] < 1000
+
+
+def test_a_camera_of_another_machine_is_seen_in_our_time(ipc):
+    """Its clock is an hour ahead and runs 150 ppm fast; a clock service there says so."""
+    start_ns = time.monotonic_ns()
+
+    def theirs():
+        now_ns = time.monotonic_ns()
+        return now_ns + 3_600_000_000_000 + round(150e-6 * (now_ns - start_ns))
+
+    camera = msgspec.structs.replace(CONFIG.cameras[0], clock=f"ipc://{ipc}/clock")
+    config = msgspec.structs.replace(CONFIG, cameras=(camera,))
+    service = ClockService(camera.clock, theirs)
+    publisher = FramePublisher("image", camera_endpoint(camera, ipc), "raw")
+    planner = ProcessPlanner(planner_settings(config, ipc), ipc, HANG_NS)
+    try:
+        planner.wait_ready(30)
+        seqs, random = iter(range(1_000_000)), np.random.default_rng(0)
+
+        def answered():
+            picture = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            publisher.publish(Frame(picture, theirs(), seq := next(seqs)), theirs())
+            planner.request(request(seq))
+            time.sleep(0.01)
+            return planner.poll(time.monotonic_ns())
+
+        before_ns = time.monotonic_ns()
+        chunk = eventually(answered)[0]
+        offset = eventually(lambda: status(planner) and planner.clocks.get("image"))
+        assert before_ns - 1_000_000_000 < chunk.t0_ns <= time.monotonic_ns()
+        assert abs(offset.ns - (theirs() - time.monotonic_ns())) < 1_000_000_000
+    finally:
+        planner.close()
+        publisher.close()
+        service.close()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vla_runtime.core.types import Frame
 from vla_runtime.plugins.cameras import zmq as zmq_camera
 from vla_runtime.plugins.cameras.zmq import FramePublisher, ZmqCamera
+from vla_runtime.wire.clock import ClockClient, ClockService
 from vla_runtime.wire.frames import decode_frame, encode_frame, pixels_of
 from vla_runtime.wire.sockets import open_socket
 
@@ -145,6 +146,8 @@ def test_a_camera_whose_clock_is_not_ours_says_so(source, endpoint):
     assert "s ahead of this machine's clock" in camera.doubt
     assert camera.latest() is None
     eventually(lambda: source.send(wire(2, 1)) or camera.latest())
+    assert "behind this machine's clock" in camera.doubt
+    eventually(lambda: source.send(wire(3, time.monotonic_ns())) or camera.latest().seq == 3)
     assert camera.doubt == ""
     camera.close()
 
@@ -190,3 +193,67 @@ def test_publishing_to_nobody_costs_nothing(endpoint):
     publisher = FramePublisher("front", endpoint, "raw")
     assert all(publisher.publish(Frame(image(0), 1, seq), 1) for seq in range(1000))
     publisher.close()
+
+
+HOUR = 3_600_000_000_000
+
+
+@pytest.fixture
+def foreign(source, endpoint):
+    """A camera of a machine whose clock is an hour ahead and 150 ppm fast; called, it makes their stamp of ours."""
+    start_ns = time.monotonic_ns()
+
+    def theirs(at_ns):
+        return at_ns + HOUR + round(150e-6 * (at_ns - start_ns))
+
+    service = ClockService(f"{endpoint}.clock", lambda: theirs(time.monotonic_ns()))
+    theirs.camera = ZmqCamera("front", endpoint)
+    theirs.camera.clock = ClockClient(f"{endpoint}.clock")
+    yield theirs
+    theirs.camera.clock.close()
+    theirs.camera.close()
+    service.close()
+
+
+def test_frames_of_another_machine_are_stamped_by_our_clock_also_in_the_log(foreign, source):
+    camera = foreign.camera
+    eventually(lambda: camera.clock.at(time.monotonic_ns()))
+    taken = {}
+    for seq in range(40):
+        taken[seq] = time.monotonic_ns()
+        source.send(wire(seq, foreign(taken[seq])))
+        time.sleep(0.01)
+    eventually(lambda: camera.latest().seq == 39)
+    shots = camera.shots()
+    assert [shot.seq for shot in shots] == list(range(28, 40))
+    for shot in shots:
+        assert abs(shot.capture_ns - taken[shot.seq]) <= shot.error_ns + 1
+        frame = shot.look()
+        assert frame.capture_ns == shot.capture_ns
+        logged = decode_frame(frame.wire, "front")
+        assert (logged.capture_ns, logged.sent_ns) == (shot.capture_ns, shot.capture_ns)
+        assert np.array_equal(pixels_of(logged), image(shot.seq))
+    assert camera.counts["future"] == 0
+
+
+def test_a_frame_that_comes_twice_from_another_machine_is_kept_once(foreign, source):
+    camera = foreign.camera
+    eventually(lambda: camera.clock.at(time.monotonic_ns()))
+    stamp = foreign(time.monotonic_ns())
+    eventually(lambda: source.send(wire(1, stamp)) or camera.shots())
+    before = camera.counts["duplicate"]
+    for _ in range(20):
+        source.send(wire(1, stamp))
+        time.sleep(0.01)
+    eventually(lambda: camera.drain() or camera.counts["duplicate"] >= before + 20)
+    assert len(camera.shots()) == 1
+
+
+def test_until_the_clock_of_its_machine_is_known_a_camera_shows_nothing_and_says_why(source, endpoint):
+    camera = ZmqCamera("front", endpoint)
+    camera.clock = ClockClient(f"{endpoint}.clock")
+    eventually(lambda: source.send(wire(1, HOUR)) or camera.drain() or camera.counts["untimed"])
+    assert camera.latest() is None
+    assert camera.doubt == "the clock of its machine is not known, nobody answers there"
+    camera.clock.close()
+    camera.close()

@@ -25,10 +25,12 @@ TO_HOST = [
     robot.StopRequest(1),
     robot.Reset(3, 4, "reach left"),
     robot.Goodbye(),
+    robot.Ping(5),
 ]
 FROM_HOST = [
     robot.Welcome(("a", "b"), ("x",), (robot.CameraInfo("front", 8, 12, 30.0),), 20_000_000),
     robot.Refused("no"),
+    robot.Pong(5, 6),
     robot.State(3, 4, 5, (0.1, -0.2), (1.0, 2.0), (0.5,), robot.Task(6, True, False), ""),
     robot.State(3, 4, 5, (0.1,), None, (), None, "dead man"),
 ]

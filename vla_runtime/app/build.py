@@ -143,6 +143,7 @@ def planner_settings(config: RobotConfig, ipc: Path, frame_endpoint: str = "") -
                 camera.options,
                 limits.max_age_ns,
                 limits.frozen_ns,
+                _clock_endpoint(camera, config, ipc),
             )
             for camera, limits in zip(config.cameras, camera_limits(config).values(), strict=True)
         ),
@@ -165,6 +166,11 @@ def build_robot(config: RobotConfig, ipc: Path, alive: Callable[[], str]) -> Rob
 def robot_endpoint(config: RobotConfig, ipc: Path) -> str:
     """Where the robot's host listens."""
     return config.robot.endpoint or f"ipc://{ipc}/robot"
+
+
+def _clock_endpoint(camera: CameraConfig, config: RobotConfig, ipc: Path) -> str:
+    """Where the machine that stamps the camera's frames says its time; "" for this one."""
+    return {"local": "", "robot": robot_endpoint(config, ipc)}.get(camera.clock, camera.clock)
 
 
 def camera_endpoint(camera: CameraConfig, ipc: Path) -> str:

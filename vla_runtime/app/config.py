@@ -51,7 +51,8 @@ class JointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One camera. An empty ``endpoint`` is the robot's own private socket.
 
-    ``max_age_ms`` left out: the policy's ``frame_timeout_ms``. ``frozen_ms`` 0: its pictures may repeat.
+    ``max_age_ms`` left out: the policy's ``frame_timeout_ms``. ``frozen_ms`` 0: its pictures may repeat. ``clock``: who
+    stamps its frames; ``local``: this machine, ``robot``: the robot's host, else where that machine says its time.
     """
 
     name: Name
@@ -62,6 +63,7 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoding: Literal["jpeg", "raw"] = "jpeg"
     max_age_ms: Positive | None = None
     frozen_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 500.0
+    clock: str = "local"
     endpoint: str = ""
     insecure: bool = False
     options: dict[str, Any] = {}

@@ -163,3 +163,16 @@ def _check_policy(config: RobotConfig) -> None:
 def _check_camera(camera: CameraConfig, path: str) -> None:
     if camera.endpoint and camera.type == "zmq":
         check_endpoint(camera.endpoint, insecure=camera.insecure, path=f"{path}.endpoint")
+    if camera.clock == "local":
+        return
+    if camera.type != "zmq":
+        raise ConfigError(
+            f"{camera.clock!r} given, expected local: a camera of type {camera.type!r} stamps its frames itself",
+            f"{path}.clock",
+        )
+    if camera.clock != "robot":
+        if "://" not in camera.clock:
+            raise ConfigError(
+                f"{camera.clock!r} given, expected local, robot or the endpoint of a clock service", f"{path}.clock"
+            )
+        check_endpoint(camera.clock, insecure=camera.insecure, path=f"{path}.clock")

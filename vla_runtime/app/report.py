@@ -24,6 +24,7 @@ class RunReport:
     planner_restarts: int = 0
     malformed: dict[str, int] = field(default_factory=dict)
     cameras: dict[str, dict[str, int]] = field(default_factory=dict)
+    clocks: dict[str, dict[str, float]] = field(default_factory=dict)
     unsent_commands: int = 0
     log_dropped: int = 0
     log_error: str = ""
@@ -58,6 +59,7 @@ class RunReport:
             "successes": self.successes,
             "malformed": self.malformed,
             "cameras": self.cameras,
+            "clocks": self.clocks,
             "unsent_commands": self.unsent_commands,
             "log_dropped": self.log_dropped,
             "log_error": self.log_error,
@@ -96,6 +98,10 @@ class RunReport:
             rows.append(("cameras", "; ".join(f"{name} {_counts(found)}" for name, found in self.cameras.items())))
         if self.realtime.asked:
             rows.append(("real-time", self.realtime.as_text()))
+        if self.clocks:
+            rows.append(("clocks", ", ".join(
+                f"{name} {found['offset_ms']:+.3f} ± {found['error_ms']:.3f} ms" for name, found in self.clocks.items()
+            )))  # fmt: skip
         if self.log_dropped or self.log_error:
             rows.append(("log trouble", f"{self.log_dropped} records dropped {self.log_error}".rstrip()))
         if self.logs:

@@ -261,6 +261,7 @@ class _Run:
             "start_ns": str(start_ns),
             "first_request": str(self.next_request),
             "wall_time": wall.isoformat(),
+            "clocks": msgspec.json.encode(self._clocks()).decode(),
             "vla_runtime": __version__,
             "python": platform.python_version(),
         }
@@ -278,7 +279,15 @@ class _Run:
     def _close_robot(self) -> None:
         self.report.unsent_commands = getattr(self.robot, "unsent", 0)
         self.report.malformed["robot"] = getattr(self.robot, "malformed", 0)
+        self.report.clocks = self._clocks()
         self.robot.close()
+
+    def _clocks(self) -> dict[str, dict[str, float]]:
+        """How far the clocks of other machines are from ours, ahead of it above 0, and by how much that may be off."""
+        now_ns = self.clock.now()
+        robot = getattr(self.robot, "clock_offset", lambda now_ns: None)(now_ns)
+        found = self.planner.clocks | ({} if robot is None else {"robot": robot})
+        return {name: {"offset_ms": clock.ns / 1e6, "error_ms": clock.error_ns / 1e6} for name, clock in found.items()}
 
     def _close_planner(self) -> None:
         self.report.planner_restarts = self.planner.restarts

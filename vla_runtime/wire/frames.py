@@ -16,7 +16,7 @@ from vla_runtime.core.errors import MalformedMessage
 from vla_runtime.core.types import U8, Frame
 from vla_runtime.wire.decode import decoder
 
-__all__ = ["FrameMessage", "decode_frame", "encode_frame", "pixels_of"]
+__all__ = ["FrameMessage", "decode_frame", "encode_frame", "pixels_of", "restamped"]
 
 WIRE_VERSION = 1
 MAX_SIDE = 8192
@@ -79,6 +79,12 @@ def decode_frame(data: bytes, camera: str) -> FrameMessage:
     if zlib.crc32(message.payload) != message.crc32:
         raise MalformedMessage("frame whose checksum does not match")
     return message
+
+
+def restamped(message: FrameMessage, capture_ns: int) -> bytes:
+    """``message`` as wire bytes with its capture at ``capture_ns`` of another clock, and its sending as long after."""
+    sent_ns = message.sent_ns + capture_ns - message.capture_ns
+    return _encode(msgspec.structs.replace(message, capture_ns=capture_ns, sent_ns=sent_ns))
 
 
 def pixels_of(message: FrameMessage) -> U8:

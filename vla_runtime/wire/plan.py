@@ -73,12 +73,14 @@ class Failed(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 class Alive(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """A heartbeat: the child's loop turns. ``malformed`` counts the messages so far that were none; ``cameras``, by
-    camera and reason, the frames dropped and the requests that a camera could not serve.
+    camera and reason, the frames dropped and the requests that a camera could not serve; ``clocks``, by camera, how far
+    the clock that stamps its frames is from ours and by how much that may be off, where it is not ours.
     """
 
     stamp_ns: int
     malformed: int
     cameras: dict[str, dict[str, int]] = {}
+    clocks: dict[str, tuple[int, int]] = {}
 
 
 class NoPlan(msgspec.Struct, frozen=True, tag=True, array_like=True):

@@ -1,7 +1,7 @@
 """What a control process and a robot host say to each other. msgpack, one part, tagged by kind.
 
 One client leads at a time: the host answers ``Hello`` with ``Welcome`` or ``Refused`` and takes commands from nobody
-else until the client says ``Goodbye`` or has been silent for the length of a lease.
+else until the client says ``Goodbye`` or has been silent for the length of a lease. Whoever asks is told the time.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Callable
 import msgspec
 
 from vla_runtime.core.errors import MalformedMessage
+from vla_runtime.wire.clock import Ping, Pong
 from vla_runtime.wire.decode import decoder
 
 __all__ = [
-    "PROTOCOL", "CameraInfo", "Command", "FromHost", "Goodbye", "Hello", "Refused", "Reset", "State", "StopRequest",
+    "PROTOCOL", "CameraInfo", "Command", "FromHost", "Goodbye", "Hello", "Ping", "Pong", "Refused", "Reset", "State",
+    "StopRequest",
     "Task", "ToHost", "Welcome", "decode_from_host", "decode_to_host", "encode",
 ]  # fmt: skip
 
@@ -107,8 +109,8 @@ class State(_Message, frozen=True, tag=True, array_like=True):
     command_age_ns: int | None = None
 
 
-ToHost = Hello | Command | StopRequest | Reset | Goodbye
-FromHost = Welcome | Refused | State
+ToHost = Hello | Command | StopRequest | Reset | Goodbye | Ping
+FromHost = Welcome | Refused | State | Pong
 
 encode = msgspec.msgpack.Encoder().encode
 _to_host: Callable[[bytes], ToHost] = decoder(ToHost, "a client's message")

@@ -165,6 +165,9 @@ class RobotHost:
         if isinstance(message, wire.Hello):
             self._welcome(sender, message, now_ns)
             return
+        if isinstance(message, wire.Ping):
+            self._tell(sender, wire.Pong(message.sent_ns, now_ns))
+            return
         if sender != self._client:
             self._tell(sender, wire.Refused("you do not lead this robot; say hello first"))
             return

@@ -104,6 +104,7 @@ def virtual_metadata(
         "start_ns": str(start_ns),
         "first_request": "0",
         "wall_time": "",
+        "clocks": "{}",
         "vla_runtime": __version__,
         "python": platform.python_version(),
     }

@@ -11,7 +11,9 @@ import zmq
 
 from vla_runtime.core.errors import MalformedMessage
 from vla_runtime.core.types import Frame, Shot
-from vla_runtime.wire.frames import FrameMessage, decode_frame, encode_frame, pixels_of
+from vla_runtime.wire.clock import ClockClient
+from vla_runtime.wire.frames import FrameMessage, decode_frame, encode_frame, pixels_of, restamped
+from vla_runtime.wire.offset import Offset
 from vla_runtime.wire.sockets import open_socket, receive_all, send
 
 __all__ = ["FramePublisher", "ZmqCamera"]
@@ -20,14 +22,17 @@ _QUEUE = 200
 """Frames that may wait while the policy runs: at 30 fps, more than six seconds."""
 _KEPT = 12
 """Frames that another camera's may be matched with: at 30 fps, 0.4 s."""
+_OURS = Offset(0, 0)
+_FOREIGN_S = 60
+"""No message takes so long: the clock that stamped it is another."""
 _NOT_FRAMES = ("malformed", "future", "undecodable")
 
 
 class _Held:
-    """One frame as it came; decoded once, and only if somebody looks."""
+    """One frame as it came, its capture in our time; decoded once, and only if somebody looks."""
 
-    def __init__(self, message: FrameMessage, data: bytes) -> None:
-        self.message = message
+    def __init__(self, message: FrameMessage, data: bytes, capture_ns: int, error_ns: int) -> None:
+        self.message, self.capture_ns, self.error_ns = message, capture_ns, error_ns
         self._data = data
         self._frame: Frame | None = None
 
@@ -35,14 +40,17 @@ class _Held:
         """Raises MalformedMessage."""
         if self._frame is None:
             message = self.message
-            self._frame = Frame(pixels_of(message), message.capture_ns, message.seq, self._data)
+            data = self._data if self.capture_ns == message.capture_ns else restamped(message, self.capture_ns)
+            self._frame = Frame(pixels_of(message), self.capture_ns, message.seq, data)
         return self._frame
 
 
 class ZmqCamera:
     """Subscribes to one camera. ``counts`` says what was dropped: ``malformed`` (no frame of this camera, or a broken
-    one), ``undecodable``, ``future`` (stamped ahead of the clock), ``older`` (overtaken by a newer frame) and
-    ``duplicate``.
+    one), ``undecodable``, ``future`` (stamped ahead of the clock), ``older`` (overtaken by a newer frame),
+    ``duplicate`` and ``untimed`` (of another machine, whose clock was not measured yet).
+
+    ``clock``: what says how far the clock of the machine that stamps the frames is from ours; None if it is ours.
     """
 
     class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +58,7 @@ class ZmqCamera:
 
     def __init__(self, name: str, endpoint: str, options: Options | None = None) -> None:
         self.name = name
+        self.clock: ClockClient | None = None
         self.counts: Counter[str] = Counter()
         self.doubt = ""
         self.socket = open_socket(zmq.Context.instance(), zmq.SUB, connect=endpoint, queue=_QUEUE)
@@ -74,7 +83,7 @@ class ZmqCamera:
         """The newest frames, oldest first."""
         self.drain()
         return [
-            Shot(held.message.capture_ns, held.message.seq, partial(self._look, held), held.message.crc32)
+            Shot(held.capture_ns, held.message.seq, partial(self._look, held), held.message.crc32, held.error_ns)
             for held in self._held
         ]
 
@@ -89,18 +98,25 @@ class ZmqCamera:
         self.socket.close(0)
 
     def _take(self, message: FrameMessage, data: bytes) -> None:
-        ahead_ns = message.capture_ns - time.monotonic_ns()
-        newest_ns = self._held[-1].message.capture_ns if self._held else -1
-        if ahead_ns > 0:  # it would stay the newest, and look fresh, for ever
+        now_ns = time.monotonic_ns()
+        offset = _OURS if self.clock is None else self.clock.at(now_ns)
+        if offset is None:
+            self.counts["untimed"] += 1
+            self.doubt = "the clock of its machine is not known, nobody answers there"
+            return
+        capture_ns = message.capture_ns - offset.ns
+        ahead_ns = capture_ns - now_ns
+        if ahead_ns > offset.error_ns:  # it would stay the newest, and look fresh, for ever
             self.counts["future"] += 1
             self.doubt = f"its frames are stamped {ahead_ns / 1e9:.3f} s ahead of this machine's clock"
-        elif message.capture_ns == newest_ns:
+        elif any(message.capture_ns == held.message.capture_ns for held in self._held):
             self.counts["duplicate"] += 1
-        elif message.capture_ns < newest_ns:
+        elif self._held and capture_ns <= self._held[-1].capture_ns:
             self.counts["older"] += 1
         else:
-            self.doubt = ""
-            self._held.append(_Held(message, data))
+            behind_s = 0.0 if self.clock is not None else (now_ns - message.sent_ns) / 1e9
+            self.doubt = f"it is stamped {behind_s:.3f} s behind this machine's clock" if behind_s > _FOREIGN_S else ""
+            self._held.append(_Held(message, data, min(capture_ns, now_ns), offset.error_ns))
 
     def _look(self, held: _Held) -> Frame | None:
         try:

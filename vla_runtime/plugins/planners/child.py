@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from vla_runtime.plugins.planners.observe import Observer, StateReader, plan
 from vla_runtime.plugins.planners.settings import CameraSetting, PlannerSettings
 from vla_runtime.plugins.registry import load_plugin, plugin_options
 from vla_runtime.wire import plan as wire
+from vla_runtime.wire.clock import ClockClient
 from vla_runtime.wire.frames import encode_frame
 from vla_runtime.wire.sockets import open_socket, receive_all, send
 from vla_runtime.wire.tap import FrameTap
@@ -52,6 +54,7 @@ class PlannerChild:
             for camera in settings.cameras
             if camera.name in wanted or settings.frame_endpoint
         }
+        self._clocks = _follow_clocks(settings.cameras, self._cameras)
         self._onlookers = [camera for name, camera in self._cameras.items() if name not in wanted]
         states = StateReader([s.name for s in policy.spec.state], settings.joints, settings.extras)
         limits = {camera.name: CameraLimits(camera.max_age_ns, camera.frozen_ns) for camera in settings.cameras}
@@ -90,7 +93,13 @@ class PlannerChild:
         counts = {name: Counter(getattr(camera, "counts", {})) for name, camera in self._cameras.items()}
         for name, refused in self._observer.refused.items():
             counts.setdefault(name, Counter()).update(refused)
-        return wire.Alive(now_ns, malformed, {name: dict(found) for name, found in counts.items() if found})
+        offsets = {name: clock.at(now_ns) for name, clock in self._clocks.items()}
+        return wire.Alive(
+            now_ns,
+            malformed,
+            {name: dict(found) for name, found in counts.items() if found},
+            {name: (offset.ns, offset.error_ns) for name, offset in offsets.items() if offset is not None},
+        )
 
     def _newest_request(self) -> PlanRequest | None:
         newest = None
@@ -131,6 +140,16 @@ def _open_camera(camera: CameraSetting) -> Camera:
     options = plugin_options(plugin, camera.options, f"$.cameras[{camera.name}].options")
     opened: Camera = plugin(camera.name, camera.endpoint, options)
     return opened
+
+
+def _follow_clocks(settings: Sequence[CameraSetting], cameras: Mapping[str, Camera]) -> dict[str, ClockClient]:
+    """Have each camera of another machine know that machine's clock; one client for each endpoint."""
+    clients = {setting.clock: ClockClient(setting.clock) for setting in settings if setting.clock}
+    clocks = {setting.name: clients[setting.clock] for setting in settings if setting.clock}
+    for name, clock in clocks.items():
+        if name in cameras:
+            cameras[name].clock = clock  # type: ignore[attr-defined]
+    return clocks
 
 
 def _die_with_parent(parent_pid: int) -> None:

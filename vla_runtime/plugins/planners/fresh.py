@@ -55,7 +55,12 @@ class FreshCamera:
         fresh = [shot for shot in shots if self._age_ns(shot, now_ns) <= self._limits.max_age_ns]
         if not fresh:
             age_ms, allowed_ms = self._age_ns(shots[-1], now_ns) / 1e6, self._limits.max_age_ns / 1e6
-            self._refuse("stale", f": the newest frame is {age_ms:.0f} ms old, allowed {allowed_ms:.0f} ms")
+            doubt = getattr(self._camera, "doubt", "")
+            self._refuse(
+                "stale",
+                f": the newest frame is {age_ms:.0f} ms old, allowed {allowed_ms:.0f} ms"
+                + (f"; {doubt}" if doubt else ""),
+            )
         if frozen := self._watch.reason():
             self._refuse("frozen", f"is frozen: {frozen}")
         return [shot for shot in fresh if shot.capture_ns >= self._shown_ns] or fresh[-1:]

@@ -23,6 +23,7 @@ from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import ActionChunk, PlannerStatus, PlanRequest
 from vla_runtime.plugins.planners.settings import PlannerSettings
 from vla_runtime.wire import plan as wire
+from vla_runtime.wire.offset import Offset
 from vla_runtime.wire.sockets import open_socket, receive_all, send
 
 __all__ = ["ProcessPlanner"]
@@ -72,6 +73,8 @@ class ProcessPlanner:
         self._camera_malformed = 0
         self._child_counts: dict[str, dict[str, int]] = {}
         self._counts: dict[str, Counter[str]] = {}
+        self.clocks: dict[str, Offset] = {}
+        """By camera, the clock that stamps its frames, where it is another machine's."""
         self.no_plan: str = ""
         self.policy_hash = ""
         self._contract = b""
@@ -239,6 +242,7 @@ class ProcessPlanner:
                     self._refusal = message.reason
                 case wire.Alive():
                     self._child_malformed, self._child_counts = message.malformed, message.cameras
+                    self.clocks = {name: Offset(*found) for name, found in message.clocks.items()}
         return chunks
 
     def _take_ready(self, message: wire.Ready, now_ns: int) -> None:

@@ -10,7 +10,9 @@ __all__ = ["CameraSetting", "PlannerSettings"]
 
 
 class CameraSetting(msgspec.Struct, frozen=True):
-    """A camera plug-in by name, and how fresh its frames must be."""
+    """A camera plug-in by name, and how fresh its frames must be. ``clock``: where its machine says its time, "" for
+    ours.
+    """
 
     name: str
     type: str
@@ -18,6 +20,7 @@ class CameraSetting(msgspec.Struct, frozen=True):
     options: dict[str, Any]
     max_age_ns: int
     frozen_ns: int
+    clock: str
 
 
 class PlannerSettings(msgspec.Struct, frozen=True):

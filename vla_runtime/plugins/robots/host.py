@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -14,11 +15,14 @@ import zmq
 from vla_runtime.core.errors import DeviceLost, MalformedMessage, Refusal
 from vla_runtime.core.protocols import StopCategory
 from vla_runtime.core.types import F64, RobotState, TaskStatus
+from vla_runtime.plugins.robots.hostclock import HostClock
 from vla_runtime.wire import robot as wire
+from vla_runtime.wire.offset import Offset
 from vla_runtime.wire.sockets import open_socket, receive_all, send
 
 __all__ = ["HostRobot"]
 
+_QUESTIONS = 10
 _LEASE_S = 2.5
 """A little longer than a host keeps a silent client's lead."""
 
@@ -33,9 +37,10 @@ class HostRobot:
     """
 
     class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        """How long to wait for the host to answer."""
+        """How long to wait for the host to answer, and whether its states carry our clock or that of its machine."""
 
         timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+        clock: Literal["local", "remote"] = "local"
 
     def __init__(
         self,
@@ -48,7 +53,9 @@ class HostRobot:
     ) -> None:
         self._endpoint, self._joints, self._extras = endpoint, joints, extras
         self._period_ns = period_ns
-        self._timeout_s = (options or self.Options()).timeout_s
+        options = options or self.Options()
+        self._timeout_s = options.timeout_s
+        self._clock = HostClock(options.clock == "remote")
         self._alive = alive
         self._socket = open_socket(zmq.Context.instance(), zmq.DEALER, connect=endpoint)
         self._episode = -1
@@ -64,7 +71,7 @@ class HostRobot:
 
         Raises:
             DeviceLost: nobody answered in time.
-            Refusal: another client leads, or the host is another robot.
+            Refusal: another client leads, the host is another robot, or its clock is not the one that the options say.
         """
         hello = wire.encode(wire.Hello(wire.PROTOCOL, os.getpid(), self._period_ns))
         message = self._lead(hello)
@@ -74,9 +81,14 @@ class HostRobot:
         ):
             if ours != theirs:
                 raise Refusal(f"the config's {what} are {list(ours)}, the robot host's are {list(theirs)}")
+        self._meet_clock()
         self.dead_man_ns = message.dead_man_ns
         self._leads = True
         return message
+
+    def clock_offset(self, now_ns: int) -> Offset | None:
+        """How far the host's clock is from ours; None if it is ours."""
+        return self._clock.offset(now_ns)
 
     def reset(self, episode: int, seed: int, instruction: str) -> None:
         if not self._leads:
@@ -90,7 +102,7 @@ class HostRobot:
             lambda message: isinstance(message, wire.State) and message.episode == episode and not message.stopped,
         )
         assert isinstance(state, wire.State)
-        self._waiting.append(_state(state))
+        self._waiting.append(self._state(state, time.monotonic_ns()))
 
     def read(self, now_ns: int) -> list[RobotState]:
         states, self._waiting = self._waiting, []
@@ -100,7 +112,9 @@ class HostRobot:
             if isinstance(message, wire.State) and message.episode == self._episode:
                 if message.stopped:
                     raise DeviceLost(f"the robot host stopped the robot: {message.stopped}")
-                states.append(_state(message))
+                states.append(self._state(message, now_ns))
+        if self._clock.due(now_ns):
+            send(self._socket, wire.encode(wire.Ping(now_ns)))
         return states
 
     def look(self, now_ns: int) -> list[RobotState]:
@@ -114,12 +128,13 @@ class HostRobot:
             if isinstance(message, wire.Refused):
                 raise DeviceLost(f"the robot host does not take our questions: {message.reason}")
             if isinstance(message, wire.State):
-                states.append(_state(message))
+                states.append(self._state(message, now_ns))
         return states
 
     def write(self, command: F64, now_ns: int) -> None:
         self._command_seq += 1
-        message = wire.Command(self._episode, self._command_seq, now_ns, tuple(command.tolist()))
+        sent_ns = self._clock.theirs(now_ns) if self._clock.remote else now_ns
+        message = wire.Command(self._episode, self._command_seq, sent_ns, tuple(command.tolist()))
         if not send(self._socket, wire.encode(message)):
             self.unsent += 1
 
@@ -157,8 +172,27 @@ class HostRobot:
                 continue
             if isinstance(message, wire.State) and not self._fits(message):
                 self.malformed += 1
-            else:
-                yield message
+                continue
+            if isinstance(message, wire.Pong):
+                self._clock.heard(message.ping_ns, message.now_ns, time.monotonic_ns())
+            yield message
+
+    def _state(self, message: wire.State, now_ns: int) -> RobotState:
+        state = _state(message)
+        return replace(state, stamp_ns=self._clock.ours(state.stamp_ns, now_ns)) if self._clock.remote else state
+
+    def _meet_clock(self) -> None:
+        """Learn, by a few questions, how far the host's clock is from ours; one is enough to see whether it is ours.
+
+        Raises:
+            Refusal: it should be ours, and is not.
+            DeviceLost: no answer.
+        """
+        for _ in range(_QUESTIONS if self._clock.remote else 1):
+            question = wire.encode(wire.Ping(time.monotonic_ns()))
+            pong = self._ask(question, "say its time", lambda message: isinstance(message, wire.Pong))
+            assert isinstance(pong, wire.Pong)
+            self._clock.check(pong.ping_ns, pong.now_ns, time.monotonic_ns())
 
     def _fits(self, state: wire.State) -> bool:
         """Whether it has as many values as this robot."""
