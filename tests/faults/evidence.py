@@ -15,7 +15,7 @@ from vla_runtime.episode.reader import Episode, read_episode
 from ..control.envelope import excess, worst
 from .run import Run
 from .setting import ACCELERATION, HIGH, JERK, JOINTS, LOW, VELOCITY, Times
-from .truth import COMMAND, Truth
+from .truth import Truth
 
 __all__ = ["Evidence", "gather"]
 
@@ -70,10 +70,10 @@ class Evidence:
             if found := worst(excess(commands, pose, self.times.period, *bounds)):
                 yield last_ns, f"a command exceeded {found}"
         known = {command.tobytes() for command in commands}
-        for ns, kind, values in zip(self.truth.ns, self.truth.kind, self.truth.values, strict=True):
+        for ns, values in self.truth.given():
             # A log that was cut does not know the last commands.
-            if kind == COMMAND and ns < last_ns and values.tobytes() not in known:
-                yield int(ns), f"the device was given {values.tolist()}, which no tick has sent"
+            if ns < last_ns and values.tobytes() not in known:
+                yield ns, f"the device was given {values.tolist()}, which no tick has sent"
                 return
 
 

@@ -36,7 +36,11 @@ class LocalHost:
         code = self._process.poll()
         if code == Refusal.exit_code:
             raise Refusal("vla-host refused to start; its reason stands above")
-        return "" if code is None else f"vla-host ended with exit code {code}"
+        if code is None:
+            return ""
+        if code < 0:
+            return f"vla-host was killed by {signal.Signals(-code).name}"
+        return f"vla-host ended with exit code {code}"
 
     def close(self, timeout_s: float = 5.0) -> dict[str, Any] | None:
         """End the host; returns its report, None if it left none."""

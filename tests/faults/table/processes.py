@@ -64,7 +64,6 @@ def rows(times: Times) -> list[Row]:
 
     interrupted = Ends("stopped", 130, "SIGINT", stopped, times.brake, 2)
     terminated = Ends("stopped", 130, "SIGTERM", stopped, times.brake, 2)
-    lost = Ends("faulted", 3, "state is", times.state + tick, times.brake, None)
     return [
         row("planner-sigint", "SIGINT to the planner", _send("planner", signal.SIGINT), RunsOn(gap)),
         row("recorder-sigint", "SIGINT and SIGTERM to the recorder",
@@ -100,7 +99,9 @@ def rows(times: Times) -> list[Row]:
         row("host-sighup", "SIGHUP to a host that was started by itself", _send("host", signal.SIGHUP),
             Ends("faulted", 3, "shutting down", tick, times.brake, 2), setting=Setting()),
         row("host-sigkill", "SIGKILL to the host", _send("host", signal.SIGKILL),
-            lost),
+            Ends("faulted", 3, "host was killed by SIGKILL", tick + 0.02, times.brake, None)),
+        row("host-sigkill-apart", "SIGKILL to a host that was started by itself", _send("host", signal.SIGKILL),
+            Ends("faulted", 3, "state is", times.state + tick, times.brake, None), setting=Setting()),
         row("host-sigstop", "SIGSTOP to the host", _send("host", signal.SIGSTOP),
             Ends("faulted", 3, "state is", times.state + tick, times.brake, None, ended_s=15.0)),
     ]  # fmt: skip

@@ -23,6 +23,8 @@ from vla_runtime.wire.sockets import open_socket, receive_all, send
 __all__ = ["HostRobot"]
 
 _QUESTIONS = 10
+_SILENT_NS = 20_000_000
+"""Without a state for this long it is asked whether the host still lives: a system call that no tick should pay."""
 _LEASE_S = 2.5
 """A little longer than a host keeps a silent client's lead."""
 
@@ -62,6 +64,7 @@ class HostRobot:
         self._command_seq = 0
         self._leads = False
         self._waiting: list[RobotState] = []
+        self._silent_since_ns = 0
         self.dead_man_ns = 0
         self.malformed = 0
         self.unsent = 0
@@ -102,7 +105,8 @@ class HostRobot:
             lambda message: isinstance(message, wire.State) and message.episode == episode and not message.stopped,
         )
         assert isinstance(state, wire.State)
-        self._waiting.append(self._state(state, time.monotonic_ns()))
+        self._silent_since_ns = time.monotonic_ns()
+        self._waiting.append(self._state(state, self._silent_since_ns))
 
     def read(self, now_ns: int) -> list[RobotState]:
         states, self._waiting = self._waiting, []
@@ -115,6 +119,10 @@ class HostRobot:
                 states.append(self._state(message, now_ns))
         if self._clock.due(now_ns):
             send(self._socket, wire.encode(wire.Ping(now_ns)))
+        if states:
+            self._silent_since_ns = now_ns
+        elif now_ns - self._silent_since_ns > _SILENT_NS and (reason := self._alive()):
+            raise DeviceLost(f"the robot host is gone: {reason}")
         return states
 
     def look(self, now_ns: int) -> list[RobotState]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from threading import Lock
 from typing import Any, Literal
 
 import mujoco
@@ -20,6 +21,8 @@ LARGEST = (480, 640)
 """Height and width of the off-screen buffer."""
 _PACKAGES = {"egl": "libegl1 and libgl1-mesa-dri", "osmesa": "libosmesa6"}
 _SCENE_GEOMS = 200
+_DRAWING = Lock()
+"""One picture at a time: Mesa's software renderer crashes when two threads draw, though each has its own context."""
 
 
 def check_gl(gl: GL) -> None:
@@ -50,11 +53,12 @@ class Painter:
     """Draws one camera's pictures. A GL context belongs to a thread: make and use a painter in one and the same."""
 
     def __init__(self, model: mujoco.MjModel, camera: str, height: int, width: int, gl: GL) -> None:
-        self._gl = _context(gl, height, width)
         self._model, self._data = model, mujoco.MjData(model)
         self._scene = mujoco.MjvScene(model, _SCENE_GEOMS)
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        with _DRAWING:
+            self._gl = _context(gl, height, width)
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         if self._context.currentBuffer != mujoco.mjtFramebuffer.mjFB_OFFSCREEN:
             raise DeviceLost("the renderer has no off-screen buffer")
         self._option = mujoco.MjvOption()
@@ -70,15 +74,17 @@ class Painter:
         data.qpos[:], data.mocap_pos[0] = snapshot.qpos, snapshot.mat
         mujoco.mj_kinematics(self._model, data)
         mujoco.mj_camlight(self._model, data)
-        self._gl.make_current()
         every = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._option, None, self._camera, every, self._scene)
-        mujoco.mjr_render(self._rectangle, self._scene, self._context)
-        mujoco.mjr_readPixels(self._pixels, None, self._rectangle, self._context)
+        with _DRAWING:
+            self._gl.make_current()
+            mujoco.mjr_render(self._rectangle, self._scene, self._context)
+            mujoco.mjr_readPixels(self._pixels, None, self._rectangle, self._context)
         return np.ascontiguousarray(self._pixels[::-1])
 
     def close(self) -> None:
         """Release the context; call it in the painter's thread."""
-        self._gl.make_current()
-        self._context.free()
-        self._gl.free()
+        with _DRAWING:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
