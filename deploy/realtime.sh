@@ -13,7 +13,6 @@ ROOT=${VLA_REALTIME_ROOT:-}   # another file tree, for the tests
 GROUP=realtime
 LIMITS=/etc/security/limits.d/99-vla.conf
 PRIORITY=95
-NICE=-10
 NEEDED=31         # host_priority of the shipped configs, and the thread that carries the host's messages one above
 
 mode=check
@@ -75,12 +74,6 @@ check_needed() {
         row ok 'rtprio' "$priority"
     else
         lacks 'rtprio' "the limit is ${priority:-0}, $NEEDED or more is needed: --apply, then log in again"
-    fi
-    niceness=$(limit 'Max nice priority')    # of the kernel's kind: 20 less the niceness
-    if capable 23 || [ "${niceness:-0}" = unlimited ] || [ "${niceness:-0}" -ge $((20 - NICE)) ]; then
-        row ok 'niceness' "down to $NICE"
-    else
-        row better 'niceness' "not below 0, $NICE for the threads of the host's cameras: --apply, then log in again"
     fi
     memory=$(limit 'Max locked memory')
     if capable 14; then
@@ -154,7 +147,6 @@ write_limits() {
 # Written by vla-runtime's deploy/realtime.sh: what vla-run and vla-host may ask of the kernel.
 @$GROUP - rtprio $PRIORITY
 @$GROUP - memlock unlimited
-@$GROUP - nice $NICE
 END
 }
 
@@ -177,7 +169,7 @@ apply() {
     if [ "$(write_limits)" = "$(content $LIMITS)" ]; then
         echo "$LIMITS is right"
     else
-        act "write $LIMITS: rtprio $PRIORITY, memlock unlimited and nice $NICE for @$GROUP"
+        act "write $LIMITS: rtprio $PRIORITY and memlock unlimited for @$GROUP"
         if [ -z "$dry" ]; then
             mkdir -p "$ROOT${LIMITS%/*}"
             write_limits > "$ROOT$LIMITS"

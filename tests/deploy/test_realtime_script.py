@@ -56,7 +56,6 @@ def limits(rtprio: str, memlock: str) -> str:
     return (
         "Limit                     Soft Limit           Hard Limit           Units     \n"
         f"Max locked memory         {memlock:<20} {memlock:<20} bytes     \n"
-        "Max nice priority         0                    0                    \n"
         f"Max realtime priority     {rtprio:<20} {rtprio:<20} \n"
         "Max realtime timeout      unlimited            unlimited            us        \n"
     )
@@ -139,7 +138,7 @@ def test_a_dry_run_says_each_thing_and_does_none(machine: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == ["would: groupadd --system realtime", "would: usermod -aG realtime ann"]
-    assert lines[2] == f"would: write /{LIMITS}: rtprio 95, memlock unlimited and nice -10 for @realtime"
+    assert lines[2] == f"would: write /{LIMITS}: rtprio 95 and memlock unlimited for @realtime"
     assert lines[3] == "would: echo performance > /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
     assert "CALLED" not in done.stdout
     assert files(machine) == before
@@ -153,7 +152,7 @@ def test_applied_twice_it_does_each_thing_once(machine: Path) -> None:
         f"CALLED usermod -aG realtime {who}" for who in ("ann", "ben")
     ]
     written = (machine / "root" / LIMITS).read_text().splitlines()
-    assert written[1:] == ["@realtime - rtprio 95", "@realtime - memlock unlimited", "@realtime - nice -10"]
+    assert written[1:] == ["@realtime - rtprio 95", "@realtime - memlock unlimited"]
     assert (machine / "root/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text() == "performance\n"
     (machine / "root/etc/group").write_text("realtime:x:999:\n")
     before = files(machine)
@@ -181,5 +180,5 @@ def test_an_unknown_option_is_refused_with_the_valid_ones(machine: Path) -> None
 def test_the_units_allow_what_the_script_grants() -> None:
     for unit in (ROOT / "deploy").glob("*.service"):
         text = unit.read_text()
-        assert "\nLimitRTPRIO=95\nLimitMEMLOCK=infinity\nLimitNICE=-10\n" in text
+        assert "\nLimitRTPRIO=95\nLimitMEMLOCK=infinity\n" in text
         assert "CPUSchedulingPolicy" not in text

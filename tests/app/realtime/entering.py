@@ -52,6 +52,8 @@ start("before")
 with zmq.Context() as urgent, bulk_context() as bulk:
     sockets = [urgent.socket(zmq.PUSH)]
     known = others()
+    while not io_threads():  # a thread of ZMQ's names itself, once it runs
+        end.wait(0.01)
     sockets.append(bulk.socket(zmq.PUSH))
     of_bulk = others() - known
     granted = enter_realtime(Asked(20, True, tuple(map(int, sys.argv[1:])), hurry=True, spin_us=100))
@@ -62,14 +64,18 @@ with zmq.Context() as urgent, bulk_context() as bulk:
         "self": policy(0),
         "io": [policy(thread) for thread in io_threads()],
         "bulk": [policy(thread) for thread in of_bulk],
-        "nice": {name: os.getpriority(os.PRIO_PROCESS, tid) for name, tid in {"self": 0, **tids}.items()},
         "threads": {name: policy(tid) for name, tid in tids.items()},
         "child": int(subprocess.run([sys.executable, "-c", CHILD], capture_output=True, check=True).stdout),
         "cpus": {name: sorted(os.sched_getaffinity(tid)) for name, tid in {"self": 0, **tids}.items()},
         "locked": locked_kib(),
     }
     leave_realtime()
-    found["left"] = {"self": policy(0), "io": [policy(thread) for thread in io_threads()], "locked": locked_kib()}
+    found["left"] = {
+        "threads": {name: policy(tid) for name, tid in tids.items()},
+        "self": policy(0),
+        "io": [policy(thread) for thread in io_threads()],
+        "locked": locked_kib(),
+    }
     for socket in sockets:
         socket.close(0)
 print(json.dumps(found))

@@ -46,15 +46,13 @@ def test_what_is_said_to_be_granted_is_what_the_kernel_says(as_we_are: dict[str,
     assert as_we_are["cpus"]["self"] == granted["cpus"]
     io = [policy, granted["io_priority"]]
     assert as_we_are["io"] == [io]
-    nice = as_we_are["nice"]
-    assert nice["before"] == (granted["threads_nice"] or nice["self"])
-    assert nice["after"] >= 0
-    denied = (granted["policy"] == "other") + (not granted["locked"]) + (granted["threads_nice"] == 0)
-    assert len(granted["denied"]) == denied
+    assert as_we_are["threads"]["before"] == [policy, granted["threads_priority"]]
+    assert granted["threads_priority"] == (granted["policy"] == "fifo")
+    assert len(granted["denied"]) == (granted["policy"] == "other") + (not granted["locked"])
 
 
-def test_no_thread_started_before_or_after_and_no_child_inherits_it(as_we_are: dict[str, Any]) -> None:
-    assert as_we_are["threads"] == {"before": OTHER, "after": OTHER}
+def test_no_thread_started_afterwards_and_no_child_inherits_it(as_we_are: dict[str, Any]) -> None:
+    assert as_we_are["threads"]["after"] == OTHER
     assert as_we_are["child"] == os.SCHED_OTHER
 
 
@@ -63,20 +61,16 @@ def test_the_threads_that_carry_images_and_records_keep_the_ordinary_policy(as_w
 
 
 def test_leaving_gives_everything_back(as_we_are: dict[str, Any]) -> None:
-    assert as_we_are["left"] == {"self": OTHER, "io": [OTHER], "locked": 0}
+    threads = {"before": OTHER, "after": OTHER}
+    assert as_we_are["left"] == {"threads": threads, "self": OTHER, "io": [OTHER], "locked": 0}
 
 
 def test_without_rights_it_runs_on_and_says_what_is_missing_and_how_to_grant_it(without_rights: dict[str, Any]) -> None:
     granted = without_rights["granted"]
     assert without_rights["self"] == without_rights["io"][0] == OTHER
     assert (granted["policy"], granted["priority"], granted["io_priority"], granted["locked"]) == ("other", 0, 0, False)
-    scheduling, memory, niceness = granted["denied"]
-    assert granted["threads_nice"] == 0
-    assert without_rights["nice"]["before"] == without_rights["nice"]["self"]
-    assert niceness == "niceness -10 for the cameras' threads: Permission denied (RLIMIT_NICE)"
-    assert scheduling == "SCHED_FIFO 20: the highest priority allowed is 0 (RLIMIT_RTPRIO)"
-    assert memory.startswith("locked memory: the limit is ")
-    assert memory.endswith(" KiB, it must be unlimited (RLIMIT_MEMLOCK)")
+    assert granted["threads_priority"] == 0
+    scheduling, memory = granted["denied"]
     advice = without_rights["advice"]
     assert scheduling in advice
     assert memory in advice

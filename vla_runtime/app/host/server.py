@@ -73,7 +73,7 @@ class RobotHost:
     def serve(self, over: Callable[[], bool], enter: Callable[[], Granted] = Granted) -> None:
         """Until ``over()``; the robot is stopped before this returns.
 
-        ``enter`` makes this thread real-time. The cameras' threads are there by then, and stay as they are.
+        ``enter`` makes this thread real-time. The cameras' threads are there by then.
         """
         with yielding():
             self._serve(over, enter)

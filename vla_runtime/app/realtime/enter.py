@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -20,14 +22,14 @@ from vla_runtime.app.realtime.schedule import (
 __all__ = ["Asked", "Granted", "asked_by_control", "asked_by_host", "enter_realtime", "leave_realtime"]
 
 _LEAST_SLACK_NS = 1
-_HURRY = -10
+_LOWEST = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What one process wants: SCHED_FIFO at ``priority`` (0: not), its memory locked, these ``cpus`` (none: any).
 
-    ``hurry``: its other Python threads ahead of other processes, since they hold the interpreter now and then.
+    ``hurry``: its other Python threads at the lowest SCHED_FIFO priority, since they hold the interpreter now and then.
     ``spin_us`` is for the clock: how long to spin before a deadline.
     """
 
@@ -42,7 +44,7 @@ class Asked:
 class Granted:
     """What it got. ``denied``: what it did not, each with the reason. ``asked``: whether anything was asked for.
 
-    ``io_priority``: of the threads that carry the messages of the calling thread. ``threads_nice``: the niceness of the
+    ``io_priority``: of the threads that carry the messages of the calling thread. ``threads_priority``: of the
     process's other Python threads, 0 where nothing was asked for them.
     """
 
@@ -50,7 +52,7 @@ class Granted:
     policy: Literal["other", "fifo"] = "other"
     priority: int = 0
     io_priority: int = 0
-    threads_nice: int = 0
+    threads_priority: int = 0
     locked: bool = False
     cpus: tuple[int, ...] = ()
     spin_us: int = 0
@@ -92,8 +94,8 @@ def asked_by_host(config: RealtimeConfig | None) -> Asked:
 def enter_realtime(asked: Asked) -> Granted:
     """Make the calling thread real-time, and its process's memory and cores as asked, as far as rights allow.
 
-    Call it last, once every thread and child is there: what runs already keeps the ordinary policy, what is started
-    later gets it back. Nothing is raised; what is denied is in the answer.
+    Call it last, once every thread and child is there: children keep the ordinary policy, and what is started later
+    gets it back. Nothing is raised; what is denied is in the answer.
     """
     if asked == Asked():
         return Granted(cpus=cores_of(), timer_slack_ns=timer_slack_ns())
@@ -102,7 +104,6 @@ def enter_realtime(asked: Asked) -> Granted:
         denied.append(set_cores(asked.cpus))
     locking = lock_memory() if asked.lock_memory else ""
     scheduling = set_fifo(asked.priority) if asked.priority else ""
-    hurrying = hurry_threads(_HURRY) if asked.hurry else ""
     set_timer_slack(_LEAST_SLACK_NS)
     fifo = asked.priority > 0 and not scheduling
     io_priority = _raise_io(asked.priority) if fifo else 0
@@ -111,19 +112,20 @@ def enter_realtime(asked: Asked) -> Granted:
         policy="fifo" if fifo else "other",
         priority=asked.priority if fifo else 0,
         io_priority=io_priority,
-        threads_nice=_HURRY if asked.hurry and not hurrying else 0,
+        threads_priority=_LOWEST if fifo and asked.hurry and hurry_threads(_LOWEST) else 0,
         locked=asked.lock_memory and not locking,
         cpus=cores_of(),
         spin_us=asked.spin_us,
         timer_slack_ns=timer_slack_ns(),
-        denied=tuple(filter(None, (*denied, scheduling, locking, hurrying))),
+        denied=tuple(filter(None, (*denied, scheduling, locking))),
     )
 
 
 def leave_realtime() -> None:
     """The ordinary policy and timers again, nothing locked. Cores stay."""
-    for thread in (0, *io_threads()):
-        set_other(thread)
+    for thread in (0, *io_threads(), *(one.native_id for one in threading.enumerate())):
+        with suppress(OSError):  # it has ended meanwhile
+            set_other(thread or 0)
     set_timer_slack(0)
     unlock_memory()
 

@@ -27,21 +27,15 @@ def set_fifo(priority: int, thread: int = 0) -> str:
     return ""
 
 
-def hurry_threads(niceness: int) -> str:
-    """The other Python threads of this process ahead of other processes; "" when done, else why not.
+def hurry_threads(priority: int) -> bool:
+    """SCHED_FIFO for the other Python threads of this process; True if there are any and all have it.
 
-    Whatever our own priority, we wait for the interpreter until the thread that holds it has run on. They keep the
-    ordinary policy: as much as images need, they are not to hold up a loop in another process.
+    Whatever our own priority, we wait for the interpreter until the thread that holds it has run on: no process of
+    ordinary policy may keep it from that. Niceness is not enough, commands still came up to 50 ms late now and then.
     """
-    for thread in threading.enumerate():
-        if thread.native_id is not None and thread is not threading.current_thread():
-            try:
-                os.setpriority(os.PRIO_PROCESS, thread.native_id, niceness)
-            except ProcessLookupError:  # it has ended meanwhile
-                continue
-            except OSError as error:
-                return f"niceness {niceness} for the cameras' threads: {error.strerror} (RLIMIT_NICE)"
-    return ""
+    others = [thread.native_id for thread in threading.enumerate() if thread is not threading.current_thread()]
+    denied = [reason for other in others if other is not None and (reason := set_fifo(priority, other))]
+    return bool(others) and not denied
 
 
 def set_other(thread: int = 0) -> None:
