@@ -11,7 +11,7 @@ from benchmarks.loop.rounds import Blocks
 __all__ = ["plot"]
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 340, 240, 60, 40
-_LOW_US, _HIGH_US = 1.0, 10_000.0
+_LOW_US, _HIGH_US = 0.1, 10_000.0
 _TAIL = 1e-4
 _LINES = {"c": ("bare C", "#888888"), "ours": ("ours", "#1f6fb4"), "ours_unlogged": ("ours, no log", "#e08a1e")}
 
@@ -33,7 +33,7 @@ def _panel(title: str, blocks: Blocks, left: float) -> Iterator[str]:
     bottom = _TOP + _HEIGHT
     yield f'<text x="{left}" y="{_TOP - 18}" font-weight="bold">{title}</text>'
     yield f'<rect x="{left}" y="{_TOP}" width="{_WIDTH}" height="{_HEIGHT}" fill="none" stroke="#444"/>'
-    for us in (1, 10, 100, 1000, 10_000):
+    for us in (0.1, 1, 10, 100, 1000, 10_000):
         y = _y(us)
         yield f'<path d="M{left} {y:.1f}h{_WIDTH}" stroke="#ddd"/>'
         yield f'<text x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{us} µs</text>'
