@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import yaml
 
+from vla_runtime.app.check import CheckReport
+from vla_runtime.app.check import run as checking
 from vla_runtime.app.check.cameras import Sight
 from vla_runtime.app.check.latency import measure_lateness
+from vla_runtime.app.load import load_config
+from vla_runtime.app.run import RunOptions
 from vla_runtime.control.clock import VirtualClock
-from vla_runtime.core.types import Frame
+from vla_runtime.core.types import Frame, RobotState
 
 from . import live
 from .realtime.test_entering import UNPRIVILEGED
@@ -102,6 +108,73 @@ def test_joints_that_are_limited_in_speed_only_are_a_warning(tmp_path: Path) -> 
     assert "joints: no limit on acceleration and jerk of a0, a1, a2, a3" in report["warnings"]
 
 
+class Still:
+    """A robot that measures one pose."""
+
+    def __init__(self, *position: float) -> None:
+        self.calls: list[str] = []
+        self._position = position
+
+    def connect(self) -> None:
+        self.calls.append("connect")
+
+    def look(self, now_ns: int) -> list[RobotState]:
+        return [RobotState(np.array(self._position), None, now_ns, 0)]
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def __getattr__(self, name: str) -> None:
+        raise AssertionError(f"{name} was called")
+
+
+class Unseen:
+    """A robot that can only be commanded."""
+
+    def close(self) -> None: ...
+
+
+def looked_at(robot: object, monkeypatch: pytest.MonkeyPatch) -> CheckReport:
+    """The report once the tracker, in the shape of ``robot``, was looked at."""
+    monkeypatch.setattr(checking, "build_robot", lambda *_: robot)
+    monkeypatch.setattr(checking, "_LOOK_S", 0.02)
+    report = CheckReport(lambda _: None)
+    with ExitStack() as stack:
+        checking._Check(load_config("tracker"), RunOptions("tracker"), report, stack)._robot(Path("/nowhere"))
+    return report
+
+
+def test_a_pose_outside_the_limits_is_a_warning_and_only_connect_and_look_are_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    robot = Still(0.0, 1.5, 0.0, -1.0)
+    report = looked_at(robot, monkeypatch)
+    (warning,) = report.warnings
+    assert warning == "pose: a1 is at 1.5, its limits are -1.0 to 1.0: a run would not start"
+    assert robot.calls == ["connect", "close"]
+    assert report.robot is not None
+    assert looked_at(Still(0.0, 1.0, 0.0, -1.0), monkeypatch).warnings == []
+
+
+def test_a_robot_that_cannot_be_looked_at_is_left_alone_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = looked_at(Unseen(), monkeypatch)
+    assert report.warnings == ["robot: cannot be looked at before an episode begins: no look()"]
+    assert report.failures == []
+    assert report.robot is None
+
+
+def test_the_verdict_counts_warnings_and_names_failures() -> None:
+    said: list[str] = []
+    report = CheckReport(said.append)
+    report.found("ok", "kernel", "x")
+    assert report.end().text == "ready"
+    report.found("warning", "governor", "powersave")
+    assert (report.end().kind, report.end().text) == ("done", "ready, with 1 warning")
+    report.found("refused", "policy", "another robot's")
+    assert (report.end().kind, report.end().text) == ("refused", "policy: another robot's")
+    assert said[-1] == "verdict  not ready, with 1 warning; nothing has moved"
+
+
 def test_ctrl_c_ends_a_check_and_leaves_nothing_behind(tmp_path: Path) -> None:
     robot = config(tmp_path)
     with live.started(*live.RUN, "--robot", robot, "--check", "--check-seconds", 60, "--json") as process:
@@ -136,8 +209,6 @@ def test_lateness_is_measured_at_every_deadline_and_a_missed_one_is_counted() ->
 
 
 def test_a_cameras_rate_and_age_come_from_capture_stamps_and_a_repeated_frame_counts_once() -> None:
-    import numpy as np
-
     pixels = np.zeros((2, 2, 3), np.uint8)
     sight = Sight()
     sight.take(None, 0, 0)

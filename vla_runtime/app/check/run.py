@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from vla_runtime.app.build import build_robot, planner_settings
 from vla_runtime.app.check.cameras import watch_cameras
@@ -24,7 +25,7 @@ from vla_runtime.control.clock import SystemClock
 from vla_runtime.core.errors import Refusal, VlaError
 from vla_runtime.core.types import RobotState
 
-__all__ = ["check"]
+__all__ = ["Observable", "check"]
 
 _READY_S = 30.0
 _LOOK_S = 0.5
@@ -53,6 +54,19 @@ def check(options: RunOptions, seconds: float, say: Callable[[str], None]) -> Ch
         finally:
             switch.armed = True  # a further Ctrl-C must not break the closing
     return report
+
+
+@runtime_checkable
+class Observable(Protocol):
+    """A robot that can be looked at without an episode."""
+
+    def connect(self) -> object:
+        """Find it. May block."""
+        ...
+
+    def look(self, now_ns: int) -> Sequence[RobotState]:
+        """As ``read``, with nobody commanding."""
+        ...
 
 
 class _Check:
@@ -121,13 +135,14 @@ class _Check:
             with ExitStack() as stack:
                 robot = build_robot(self.config, ipc, self.host.gone if self.host else lambda: "")
                 stack.callback(robot.close)
-                if hasattr(robot, "connect"):
-                    robot.connect()
-                look = getattr(robot, "look", robot.read)
+                if not isinstance(robot, Observable):
+                    self.report.found("warning", "robot", "cannot be looked at before an episode begins: no look()")
+                    return
+                robot.connect()
                 end = time.monotonic() + _LOOK_S
                 while time.monotonic() < end:
                     time.sleep(0.002)
-                    seen = look(time.monotonic_ns())
+                    seen = robot.look(time.monotonic_ns())
                     if seen:
                         age_ns = max(age_ns, time.monotonic_ns() - seen[-1].stamp_ns)
                     states += seen
@@ -135,7 +150,7 @@ class _Check:
             self.report.found("refused", "robot", str(error))
             return
         if not states:
-            self.report.found("warning", "robot", "answers, but measures nothing before an episode begins")
+            self.report.found("warning", "robot", "answers, but measures nothing")
             return
         rate = len(states) / _LOOK_S
         self.report.robot = RobotSeen(rate, age_ns / 1e6)
