@@ -65,7 +65,7 @@ policies: env $(addprefix recipe-,$(TASKS))  ## rebuild the shipped policy files
 soak-limits: env  ## ten million adversarial ticks against the limits, about 5 minutes; writes build/soak/limits.json
 	$(BIN)/python -m tests.soak.limits --ticks 10000000 --out build/soak/limits.json
 
-soak: env  ## every fault of docs/faults.md, 20 times each, in live runs: about 35 minutes; rewrites that page
+soak: env  ## every fault of docs/faults.md, 20 times each, in live runs: about 50 minutes; rewrites that page
 	$(BIN)/python -m tests.faults --repeats 20 --write docs/faults.md
 
 bench: env  ## start-up, memory, recovery, success over sockets, the arm in real time; writes build/bench/*.json

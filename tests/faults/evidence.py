@@ -15,7 +15,7 @@ from vla_runtime.episode.reader import Episode, read_episode
 from ..control.envelope import excess, worst
 from .run import Run
 from .setting import ACCELERATION, HIGH, JERK, JOINTS, LOW, VELOCITY, Times
-from .truth import Truth
+from .truth import COMMAND, Truth
 
 __all__ = ["Evidence", "gather"]
 
@@ -69,12 +69,22 @@ class Evidence:
             bounds = (LOW * every, HIGH * every, VELOCITY * every, ACCELERATION * every, JERK * every)
             if found := worst(excess(commands, pose, self.times.period, *bounds)):
                 yield last_ns, f"a command exceeded {found}"
-        known = {command.tobytes() for command in commands}
-        for ns, values in self.truth.given():
-            # A log that was cut does not know the last commands.
-            if ns < last_ns and values.tobytes() not in known:
-                yield ns, f"the device was given {values.tolist()}, which no tick has sent"
-                return
+        yield from self._foreign({command.tobytes() for command in commands}, last_ns)
+
+    def _foreign(self, known: set[bytes], last_ns: int) -> Iterator[tuple[int, str]]:
+        """Commands that no tick has sent: the host's own, while it brakes, and none of a tick after them."""
+        assert self.episode is not None
+        cut = self.episode.truncated or bool(self.episode.missing_ticks())
+        given = np.flatnonzero((self.truth.kind == COMMAND) & ((self.truth.ns < last_ns) | (not cut)))
+        own = [i for i in given if self.truth.values[i].tobytes() not in known]
+        if not own or self.episode.missing_ticks():
+            return
+        began_ns, ended_ns = int(self.truth.ns[own[0]]), int(self.truth.ns[own[-1]])
+        braked_s = (ended_ns - began_ns) * 1e-9
+        if braked_s > self.times.brake + self.times.margin:
+            yield began_ns, f"the device was given commands that no tick has sent for {braked_s:.2f} s"
+        if any(self.truth.values[i].tobytes() in known for i in given[given > own[0]]):
+            yield began_ns, f"the device was given {self.truth.values[own[0]].tolist()}, which no tick has sent"
 
 
 def gather(run: Run) -> Evidence:

@@ -25,7 +25,7 @@ row says which state the run must reach, and within which time from the fault.
 More is checked after every row, against what the device itself wrote down: no command that reached it was
 outside the position or velocity limits or not finite, and where the pose is to be held or the run ends, motion was over
 in the row's time and {brake:.2f} s more for braking. The log's commands are checked against the limits on position,
-velocity, acceleration and jerk, tick by tick, and that the device saw no others.
+velocity, acceleration and jerk, tick by tick; the device saw no others, but for those of a host that brakes.
 
 This page was written by the campaign, `make soak`, in {minutes:.0f} minutes on {date}: each row {times}. {verdict}
 `make test` runs some of the rows once, with longer timeouts.

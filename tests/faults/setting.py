@@ -29,7 +29,7 @@ class Times:
     frame: float = 0.25
     side_frame: float = 0.2
     frozen: float = 0.3
-    skew: float = 0.008
+    skew: float = 0.03
     answer: float = 0.2
     state: float = 0.25
     dead_man: float = 0.25

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,6 +86,32 @@ def test_a_standstill_longer_than_allowed_fails_and_one_that_is_shorter_does_not
     paused = Truth(moving.ns, moving.kind, np.where(moving.values < 0.5, moving.values, 0.5))
     assert any("standstill" in problem for problem in bad.row.demand.judge(bad, evidence(paused)))
     assert bad.measured.reached == pytest.approx(0.5, abs=0.02)
+
+
+def logged(*commands: float) -> SimpleNamespace:
+    """An episode with a tick for each command, 10 ms apart, in the shape that the evidence reads."""
+    ticks = [SimpleNamespace(now_ns=(i + 1) * 10 * MS, command=(value, 0.0, 0.0)) for i, value in enumerate(commands)]
+    start = {0: [SimpleNamespace(position=np.zeros(3))]}
+    return SimpleNamespace(ticks=ticks, missing_ticks=list, truncated=False, states_by_tick=start)
+
+
+def crimes(seen: Truth, episode: SimpleNamespace) -> list[str]:
+    return [what for _, what in Evidence(QUICK, episode, seen, {}, 0, []).crimes()]  # type: ignore[arg-type]
+
+
+def test_a_host_may_brake_and_nobody_else_may_command_the_device() -> None:
+    sent = [0.0001, 0.0006, 0.0016]
+    assert crimes(truth(*sent), logged(*sent)) == []
+    assert crimes(truth(*sent, 0.002, 0.0021), logged(*sent)) == []
+    assert any("no tick has sent" in what for what in crimes(truth(*sent[:2], 0.0011, sent[2]), logged(*sent)))
+    assert any(
+        "no tick has sent" in what for what in crimes(truth(*sent, *np.linspace(0.002, 0.05, 100)), logged(*sent))
+    )
+
+
+def test_a_logged_command_outside_a_limit_is_seen() -> None:
+    assert any("velocity" in what for what in crimes(truth(0.0, 0.5), logged(0.0, 0.5)))
+    assert any("acceleration" in what for what in crimes(truth(0.0, 0.015), logged(0.0, 0.015)))
 
 
 def test_the_page_counts_passes_and_says_what_failed_and_what_was_not_run() -> None:

@@ -28,16 +28,6 @@ class Truth:
         found = np.flatnonzero((self.ns > ns) & (self.kind <= 2))
         return (int(self.ns[found[0]]), int(self.kind[found[0]])) if len(found) else None
 
-    def given(self) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
-        """The commands f64[3] and when they came, without those by which the host brakes before it stops the device.
-
-        Those come in the last second before a stop: what is seen of them is that they keep the limits, see ``faults``.
-        """
-        stops = np.append(self.ns[self.kind <= 2], 1 << 62)
-        for i in np.flatnonzero(self.kind == COMMAND):
-            if stops[np.searchsorted(stops, self.ns[i])] - self.ns[i] > 10**9:
-                yield int(self.ns[i]), self.values[i]
-
     def moved(self, after_ns: int, before_ns: int) -> npt.NDArray[np.int64]:
         """The instants i64[M] in between at which the device was given another command than before."""
         commands = self.kind == COMMAND

@@ -19,6 +19,7 @@ class DeadMan:
     """The host stops the device by itself. ``code``: how the run ends, None where it was killed."""
 
     reach_s: float
+    brake_s: float
     code: int | None = None
     cause: str = ""
     lasts_s: float = 0.5
@@ -50,6 +51,6 @@ class DeadMan:
         trial.measured.reached = None if stop is None else (stop[0] - trial.injected_ns) / 1e9
         yield from late("stopped by the host", trial.measured.reached, self.reach_s)
         trial.measured.rest = rest(trial, evidence, 1 << 62)
-        yield from late("at rest", trial.measured.rest, self.reach_s)
+        yield from late("at rest", trial.measured.rest, self.reach_s + self.brake_s)
         if self.code is not None:
             yield from ended(evidence, self.code, self.cause)

@@ -55,9 +55,9 @@ def rows(times: Times) -> list[Row]:
               quick=True),
         fault("state-lost", "one-way loss: no state comes, commands arrive", untouched, dropped, faulted),
         fault("commands-lost", "one-way loss: states come, no command arrives", dropped, untouched,
-              DeadMan(struck, 3, "no command for"), quick=True),
+              DeadMan(struck, times.brake, 3, "no command for"), quick=True),
         fault("link-lost", "the link is lost both ways, then comes back", dropped, dropped,
-              DeadMan(struck, 3, r"state is \d+ ms old")),
+              DeadMan(struck, times.brake, 3, r"state is \d+ ms old")),
         fault("state-garbage", "states that cannot be decoded", untouched, lambda data: [(0.0, data[:-3])], faulted),
         fault("state-nan", "states with a position that is NaN", untouched, _not_finite, faulted),
     ]  # fmt: skip
