@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ import yaml
 
 from vla_runtime.app.check import CheckReport
 from vla_runtime.app.check import run as checking
-from vla_runtime.app.check.cameras import Sight
+from vla_runtime.app.check.cameras import Sight, watch_cameras
 from vla_runtime.app.check.latency import measure_lateness
 from vla_runtime.app.load import load_config
 from vla_runtime.app.run import RunOptions
 from vla_runtime.control.clock import VirtualClock
 from vla_runtime.core.types import Frame, RobotState
+from vla_runtime.plugins.cameras.zmq import FramePublisher
+from vla_runtime.plugins.planners.settings import CameraSetting
+from vla_runtime.wire.clock import ClockService
 
 from . import live
 from .realtime.test_entering import UNPRIVILEGED
@@ -106,6 +111,34 @@ def test_joints_that_are_limited_in_speed_only_are_a_warning(tmp_path: Path) -> 
     assert code == 0
     assert report["joints_without_jerk_limit"] == ["a0", "a1", "a2", "a3"]
     assert "joints: no limit on acceleration and jerk of a0, a1, a2, a3" in report["warnings"]
+
+
+def test_a_camera_of_another_machine_is_seen_by_our_clock(tmp_path: Path) -> None:
+    def theirs() -> int:
+        return time.monotonic_ns() + 3600 * 1000 * MS
+
+    endpoint, clock = f"ipc://{tmp_path}/camera", f"ipc://{tmp_path}/clock"
+    service, publisher, over = ClockService(clock, theirs), FramePublisher("far", endpoint, "raw"), threading.Event()
+
+    def publish() -> None:
+        seq = 0
+        while not over.wait(0.02):
+            seq += 1
+            publisher.publish(Frame(np.zeros((2, 2, 3), np.uint8), theirs(), seq), theirs())
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        (sight,) = watch_cameras([CameraSetting("far", "zmq", endpoint, {}, 0, 0, clock)]).values()
+    finally:
+        over.set()
+        thread.join()
+        publisher.close()
+        service.close()
+    assert sight.fps is not None
+    assert sight.fps > 5
+    assert sight.age_ms is not None
+    assert -100 < sight.age_ms < 60_000
 
 
 class Still:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from vla_runtime.core.protocols import Camera
 from vla_runtime.core.types import Frame
+from vla_runtime.plugins.planners.eyes import follow_clocks, open_camera
 from vla_runtime.plugins.planners.settings import CameraSetting
-from vla_runtime.plugins.registry import load_plugin, plugin_options
 
 __all__ = ["Sight", "watch_cameras"]
 
@@ -60,17 +60,17 @@ def watch_cameras(cameras: Sequence[CameraSetting]) -> dict[str, Sight]:
     """
     sights = {camera.name: Sight() for camera in cameras}
     with ExitStack() as stack:
-        opened: list[Camera] = []
+        opened: dict[str, Camera] = {}
         for camera in cameras:
-            plugin = load_plugin("cameras", camera.type)
-            options = plugin_options(plugin, camera.options, f"$.cameras[{camera.name}].options")
-            opened.append(plugin(camera.name, camera.endpoint, options))
-            stack.callback(opened[-1].close)
+            opened[camera.name] = open_camera(camera)
+            stack.callback(opened[camera.name].close)
+        for clock in set(follow_clocks(cameras, opened).values()):
+            stack.callback(clock.close)
         now_ns = start_ns = time.monotonic_ns()
         while now_ns - start_ns < _LONGEST_S * 1e9 and not all(s.enough(now_ns, start_ns) for s in sights.values()):
             time.sleep(_POLL_S)
-            for one in opened:
+            for name, one in opened.items():
                 frame = one.latest()
                 now_ns = time.monotonic_ns()
-                sights[one.name].take(frame, now_ns, start_ns)
+                sights[name].take(frame, now_ns, start_ns)
     return sights

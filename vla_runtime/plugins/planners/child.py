@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +21,13 @@ import zmq
 from vla_runtime.core.errors import MalformedMessage, VlaError
 from vla_runtime.core.protocols import Camera, Policy
 from vla_runtime.core.types import Observation, PlanRequest
+from vla_runtime.plugins.planners.eyes import follow_clocks, open_camera
 from vla_runtime.plugins.planners.fresh import CameraLimits
 from vla_runtime.plugins.planners.golden import check_golden
 from vla_runtime.plugins.planners.observe import Observer, StateReader, plan
-from vla_runtime.plugins.planners.settings import CameraSetting, PlannerSettings
-from vla_runtime.plugins.registry import load_plugin, plugin_options
+from vla_runtime.plugins.planners.settings import PlannerSettings
+from vla_runtime.plugins.registry import load_plugin
 from vla_runtime.wire import plan as wire
-from vla_runtime.wire.clock import ClockClient
 from vla_runtime.wire.frames import encode_frame
 from vla_runtime.wire.sockets import open_socket, receive_all, send
 from vla_runtime.wire.tap import FrameTap
@@ -50,11 +49,11 @@ class PlannerChild:
         wanted = {camera.name for camera in policy.spec.cameras}
         # A camera that the policy does not look through is for the log alone.
         self._cameras: dict[str, Camera] = {
-            camera.name: _open_camera(camera)
+            camera.name: open_camera(camera)
             for camera in settings.cameras
             if camera.name in wanted or settings.frame_endpoint
         }
-        self._clocks = _follow_clocks(settings.cameras, self._cameras)
+        self._clocks = follow_clocks(settings.cameras, self._cameras)
         self._onlookers = [camera for name, camera in self._cameras.items() if name not in wanted]
         states = StateReader([s.name for s in policy.spec.state], settings.joints, settings.extras)
         limits = {camera.name: CameraLimits(camera.max_age_ns, camera.frozen_ns) for camera in settings.cameras}
@@ -133,23 +132,6 @@ class PlannerChild:
             if self._tapped.get(name) != frame.seq:
                 self._tapped[name] = frame.seq
                 self._tap.frame(frame.wire or encode_frame(name, frame, frame.capture_ns, "raw"))
-
-
-def _open_camera(camera: CameraSetting) -> Camera:
-    plugin = load_plugin("cameras", camera.type)
-    options = plugin_options(plugin, camera.options, f"$.cameras[{camera.name}].options")
-    opened: Camera = plugin(camera.name, camera.endpoint, options)
-    return opened
-
-
-def _follow_clocks(settings: Sequence[CameraSetting], cameras: Mapping[str, Camera]) -> dict[str, ClockClient]:
-    """Have each camera of another machine know that machine's clock; one client for each endpoint."""
-    clients = {setting.clock: ClockClient(setting.clock) for setting in settings if setting.clock}
-    clocks = {setting.name: clients[setting.clock] for setting in settings if setting.clock}
-    for name, clock in clocks.items():
-        if name in cameras:
-            cameras[name].clock = clock  # type: ignore[attr-defined]
-    return clocks
 
 
 def _die_with_parent(parent_pid: int) -> None:
