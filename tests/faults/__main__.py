@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from datetime import datetime, timezone
@@ -49,6 +50,7 @@ def main() -> int:
         verdict = "; ".join(outcome.problems) or "ok"
         print(f"[{time.monotonic() - began:6.0f} s] {outcome.name:<28} {reached:>8}  {verdict}", file=sys.stderr)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the campaign, its processes end with it
     repeats = 0
     try:
         for _ in range(arguments.repeats):
