@@ -8,6 +8,7 @@ other parts; nothing here asks which.
 from __future__ import annotations
 
 from vla_runtime.control.cause import Cause, Stop
+from vla_runtime.control.commander import Commander
 from vla_runtime.control.committed import Committed
 from vla_runtime.control.health import LoopSettings, Situation, health
 from vla_runtime.control.history import StateHistory
@@ -31,10 +32,10 @@ class ControlLoop:
         self.metrics = LoopMetrics()
         self.mode = ModeMachine(start_ns)
         self.history = StateHistory(settings.history_ns)
-        self.committed = Committed(settings.limits, *parts.scheduler.grid, settings.period_ns)
+        committed = Committed(settings.limits, *parts.scheduler.grid, settings.period_ns)
+        self.commander = Commander(parts.safety, committed, start_ns)
         self.state: RobotState | None = None
-        self._begun = self._checked = self._aligned = False
-        self._moved_ns = start_ns
+        self._checked = False
         self._last_ns: int | None = None
 
     def run(self) -> Cause:
@@ -81,7 +82,7 @@ class ControlLoop:
         if self.state is None or not self.mode.plans or not self.parts.scheduler.wants_plan(now):
             return -1
         seq = self.parts.scheduler.next_request(now)
-        committed = self.committed.chunk(self.parts.scheduler.chunk, now)
+        committed = self.commander.committed.chunk(self.parts.scheduler.chunk, now)
         request = PlanRequest(seq, now, self.state, self.instruction, self.episode, self.history.track(), committed)
         self.parts.planner.request(request)
         self.parts.recorder.request(self.metrics.ticks, request)
@@ -98,9 +99,10 @@ class ControlLoop:
         """Let this tick's facts change the mode; a run that ends asks the robot to stop, once."""
         gap_ns = None if self._last_ns is None else now - self._last_ns
         self._last_ns = now
-        still_ns = max(self.mode.entered_ns, self._moved_ns)
+        still_ns = max(self.mode.entered_ns, self.commander.moved_ns)
+        aligned = self.mode.mode is Mode.ALIGNING and self.commander.arrived
         situation = Situation(now, gap_ns, self.mode.mode, still_ns, self.state, wanted,
-                              self.parts.scheduler.covered_ns, self._checked, self._aligned, stop, planner)  # fmt: skip
+                              self.parts.scheduler.covered_ns, self._checked, aligned, stop, planner)  # fmt: skip
         changed = self.mode.update(now, health(situation, self.settings))
         self._checked = self._checked or (wanted is not None and self.mode.moves)
         if changed and self.mode.over:
@@ -110,17 +112,8 @@ class ControlLoop:
         """Send what may be sent of ``wanted``; where no plan is followed, what brings the robot to rest."""
         if not self.mode.moves or self.state is None:
             return None
-        safety, measured = self.parts.safety, self.state.position
-        if not self._begun:
-            self._begun = True
-            safety.begin(measured)
-        target = wanted if self.mode.follows else None
-        verdict = safety.brake() if target is None else safety.follow(target, measured)
-        self._aligned = self.mode.mode is Mode.ALIGNING and safety.arrived
-        if not safety.resting:
-            self._moved_ns = now
+        verdict = self.commander.next(wanted if self.mode.follows else None, self.state.position, now)
         self.parts.robot.write(verdict.command, now)
-        self.committed.add(verdict.command, now)
         return verdict
 
     def _record(self, now: int, deadline_ns: int, stop: Stop | None, planner: PlannerStatus, request_seq: int,
