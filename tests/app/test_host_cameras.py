@@ -21,6 +21,7 @@ from vla_runtime.app.config import CameraConfig
 from vla_runtime.app.delivery import Delivery
 from vla_runtime.app.host import CameraReport, RobotHost
 from vla_runtime.app.host.camera import PublishedCamera
+from vla_runtime.app.host.cameras import HostCameras
 from vla_runtime.app.load import load_config
 from vla_runtime.core.errors import DeviceLost, Refusal
 from vla_runtime.core.protocols import DeviceCamera
@@ -59,7 +60,7 @@ class Studio:
         self.said, self.stamps, self.asked, self.threads, self.frames = [], [], [], set(), {}
         self.read = image
         endpoint = f"ipc://{ipc}/front"
-        self.published = PublishedCamera(self.camera, endpoint, "raw", self.said.append)
+        self.published = PublishedCamera(self.camera, endpoint, "raw", time.monotonic_ns(), self.said.append)
         self.report = self.published.report
         self._socket = open_socket(zmq.Context.instance(), zmq.SUB, connect=endpoint)
 
@@ -182,8 +183,8 @@ def test_another_seed_is_other_fates(studio):
 
 
 def test_frames_are_captured_on_absolute_deadlines_that_a_late_step_does_not_shift(ipc):
-    published, stamps = PublishedCamera(DeviceCamera("front", 8, 8, 1000.0), f"ipc://{ipc}/front", "raw", print), []
-    start_ns = time.monotonic_ns()
+    start_ns, stamps = time.monotonic_ns(), []
+    published = PublishedCamera(DeviceCamera("front", 8, 8, 1000.0), f"ipc://{ipc}/front", "raw", start_ns, print)
 
     class Device:
         def capture(self, _):
@@ -200,6 +201,25 @@ def test_frames_are_captured_on_absolute_deadlines_that_a_late_step_does_not_shi
     assert len(stamps) == published.report.captured
     assert np.diff([stamp for stamp in stamps[1:] if stamp < 100]).tolist() == [10] * (stamps.index(125) - 2)
     assert np.diff([stamp for stamp in stamps if stamp > 125]).tolist() == [10] * (len(stamps) - stamps.index(125) - 2)
+
+
+def test_cameras_of_one_rate_look_at_the_same_instants(ipc):
+    looked = []
+
+    class Device:
+        cameras = tuple(DeviceCamera(name, 8, 8, 50.0) for name in ("front", "wrist"))
+
+        def capture(self, name):
+            looked.append((now_ns, name))
+            return lambda: image(0)
+
+    cameras = HostCameras(Device(), CONFIG, ipc, print)
+    begin_ns = time.monotonic_ns()
+    for now_ns in range(begin_ns, begin_ns + 200 * MS, MS):
+        cameras.capture_due(now_ns)
+    cameras.close()
+    assert len(looked) >= 20
+    assert looked == [(at_ns, name) for at_ns, _ in looked[::2] for name in ("front", "wrist")]
 
 
 def test_a_thread_that_falls_behind_goes_on_with_the_newest_picture(studio):

@@ -45,15 +45,21 @@ class PublishedCamera:
     """Captures ``camera`` at its rate, on absolute deadlines, and publishes what arrives, when it arrives.
 
     Args:
+        start_ns: when it looks first. Cameras of one rate that begin together look together ever after.
         say: told of the first picture that fails, from the camera's thread.
     """
 
     def __init__(
-        self, camera: DeviceCamera, endpoint: Endpoint, encoding: Literal["jpeg", "raw"], say: Callable[[str], None]
+        self,
+        camera: DeviceCamera,
+        endpoint: Endpoint,
+        encoding: Literal["jpeg", "raw"],
+        start_ns: int,
+        say: Callable[[str], None],
     ) -> None:
         self.report = CameraReport()
         self._camera, self._encoding, self._say = camera, encoding, say
-        self._rate = Rate(round(1e9 / camera.fps), time.monotonic_ns())
+        self._rate = Rate(round(1e9 / camera.fps), start_ns)
         self._delivery = Delivery(camera, 0)
         self._warm = Event()
         self._next: SimpleQueue[_Picture | None] = SimpleQueue()  # never holds more than one; None is the end

@@ -29,10 +29,12 @@ class HostCameras:
         self._device, self._say = device, say
         self._cameras: dict[str, PublishedCamera] = {}
         ours = {entry.name: entry for entry in config.cameras}
+        start_ns = time.monotonic_ns()
         try:
             for camera in device.cameras:
                 entry = ours[camera.name]
-                self._cameras[camera.name] = PublishedCamera(camera, camera_endpoint(entry, ipc), entry.encoding, say)
+                endpoint = camera_endpoint(entry, ipc)
+                self._cameras[camera.name] = PublishedCamera(camera, endpoint, entry.encoding, start_ns, say)
         except BaseException:
             self.close()
             raise
