@@ -7,8 +7,12 @@ import json
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime, timezone
 from pathlib import Path
+from threading import Event
+
+import psutil
 
 from .campaign import Outcome, missing, run_once
 from .page import machine, page
@@ -29,6 +33,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     options.add_argument("--repeats", type=int, default=1, metavar="N", help="how often each row is run (default 1)")
+    options.add_argument("--jobs", type=int, default=1, metavar="N", help="how many repeats go at once (default 1)")
     options.add_argument("--only", action="append", default=[], metavar="TEXT", help="rows with TEXT in their name")
     options.add_argument("--list", action="store_true", help="say which rows there are, and run none")
     options.add_argument("--write", type=Path, metavar="PAGE", help="write the table of the results to PAGE")
@@ -51,17 +56,28 @@ def main() -> int:
         print(f"[{time.monotonic() - began:6.0f} s] {outcome.name:<28} {reached:>8}  {verdict}", file=sys.stderr)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the campaign, its processes end with it
-    repeats = 0
-    try:
-        for _ in range(arguments.repeats):
-            run_once([row for row in rows if row.name not in lacking], QUICK, tell)
-            repeats += 1
-    except KeyboardInterrupt:
-        print(f"interrupted in repeat {repeats + 1}", file=sys.stderr)
+    repeats, stop = 0, Event()
+
+    def once() -> bool:
+        run_once([row for row in rows if row.name not in lacking], QUICK, tell, stop.is_set)
+        return not stop.is_set()
+
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        try:
+            for done in as_completed([pool.submit(once) for _ in range(arguments.repeats)]):
+                repeats += done.result()
+        except BaseException as error:
+            stop.set()
+            for child in psutil.Process().children(recursive=True):  # what the threads wait for
+                child.kill()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            print(f"interrupted after {repeats} repeats", file=sys.stderr)
     found = results(rows, outcomes, lacking)
     report = {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "repeats": repeats,
+        "jobs": arguments.jobs,
         "seconds": round(time.monotonic() - began),
         "machine": machine(),
         "rows": [result.as_json() for result in found],

@@ -39,11 +39,16 @@ def missing(row: Row) -> str:
     return ""
 
 
-def run_once(rows: Sequence[Row], times: Times, tell: Callable[[Outcome], None]) -> list[Outcome]:
-    """Every row once. Neighbours share a run for as long as their settings agree and the run goes on."""
+def run_once(
+    rows: Sequence[Row],
+    times: Times,
+    tell: Callable[[Outcome], None],
+    over: Callable[[], bool] = lambda: False,
+) -> list[Outcome]:
+    """Every row once, until ``over()``. Neighbours share a run while their settings agree and the run goes on."""
     outcomes: list[Outcome] = []
     waiting = list(rows)
-    while waiting:
+    while waiting and not over():
         done = list(_judged(_one_run(waiting, times), tell))
         outcomes += done
         waiting = waiting[len(done) :]

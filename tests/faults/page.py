@@ -82,6 +82,8 @@ def page(report: Mapping[str, Any], found: Sequence[Result]) -> str:
         f"{sum(result.passes for result in found)} of {runs} trials passed."
     )  # fmt: skip
     times = "once" if report["repeats"] == 1 else f"{report['repeats']} times"
+    if report["jobs"] > 1:
+        times += f", {report['jobs']} runs at a time on the same cores"
     head = _HEAD.format(
         times=times, brake=QUICK.brake, minutes=report["seconds"] / 60, date=report["date"], verdict=verdict
     )
