@@ -118,7 +118,7 @@ def test_the_page_counts_passes_and_says_what_failed_and_what_was_not_run() -> N
     rows = all_rows(QUICK)[:3]
     outcomes = [Outcome(rows[0].name, (), 0.1), Outcome(rows[0].name, ("too late",), 0.9), Outcome(rows[1].name, ())]
     table = results(rows, outcomes, {rows[2].name: "a moon"})
-    text = page({"repeats": 2, "seconds": 60, "date": "2026-01-01", "machine": machine()}, table)
+    text = page({"repeats": 2, "jobs": 1, "seconds": 60, "date": "2026-01-01", "machine": machine()}, table)
     assert "| 1 of 2 | 0.50, worst 0.90 |" in text
     assert "too late" in text
     assert "not run: needs a moon" in text
@@ -127,7 +127,7 @@ def test_the_page_counts_passes_and_says_what_failed_and_what_was_not_run() -> N
 
 def test_the_page_claims_that_all_passed_only_if_all_did() -> None:
     rows = all_rows(QUICK)[:1]
-    text = page({"repeats": 1, "seconds": 1, "date": "2026-01-01", "machine": machine()},
+    text = page({"repeats": 1, "jobs": 1, "seconds": 1, "date": "2026-01-01", "machine": machine()},
                 results(rows, [Outcome(rows[0].name, (), 0.1)], {}))  # fmt: skip
     assert "All 1 trials passed." in text
     assert "What failed" not in text
