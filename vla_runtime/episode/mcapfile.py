@@ -9,6 +9,7 @@ from pathlib import Path
 from mcap.writer import CompressionType, Writer
 
 from vla_runtime.core.errors import LogError
+from vla_runtime.episode.indexes import pack_indexes
 
 __all__ = ["CHUNK_BYTES", "McapFile"]
 
@@ -36,6 +37,7 @@ class McapFile:
             raise LogError(f"{path} cannot be created: {error.strerror}") from error
         self.size = 0
         self.writer = Writer(self, chunk_size=CHUNK_BYTES, compression=CompressionType.NONE)  # type: ignore[arg-type]
+        pack_indexes(self.writer)
         self._close_chunk = chunk_closer(self.writer)
 
     def push(self) -> None:
