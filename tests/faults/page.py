@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import psutil
@@ -27,8 +28,7 @@ outside the position or velocity limits or not finite, and where the pose is to 
 in the row's time and {brake:.2f} s more for braking. The log's commands are checked against the limits on position,
 velocity, acceleration and jerk, tick by tick; the device saw no others, but for those of a host that brakes.
 
-This page was written by the campaign, `make soak`, in {minutes:.0f} minutes on {date}: each row {times}. {verdict}
-`make test` runs some of the rows once, with longer timeouts.
+{written}
 """
 
 _SETUP = """\
@@ -84,9 +84,11 @@ def page(report: Mapping[str, Any], found: Sequence[Result]) -> str:
     times = "once" if report["repeats"] == 1 else f"{report['repeats']} times"
     if report["jobs"] > 1:
         times += f", {report['jobs']} runs at a time on the same cores"
-    head = _HEAD.format(
-        times=times, brake=QUICK.brake, minutes=report["seconds"] / 60, date=report["date"], verdict=verdict
+    written = (
+        f"This page was written by the campaign, `make soak`, in {report['seconds'] / 60:.0f} minutes on "
+        f"{report['date']}: each row {times}. {verdict} `make test` runs some of the rows once, with longer timeouts."
     )
+    head = _HEAD.format(brake=QUICK.brake, written=fill(written, 120, break_long_words=False, break_on_hyphens=False))
     setup = _SETUP.format(
         machine=f"{on['cores']} cores ({on['cpu']}), {on['memory_gib']} GiB, kernel {on['kernel']}, "
         f"Python {on['python']}",

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import add, le, sub
 
+import numpy as np
 from ruckig import ControlInterface, InputParameter, Ruckig, RuckigError, Synchronization, Trajectory
 
 from vla_runtime.control.safety.limits import JointLimits
@@ -23,12 +24,12 @@ __all__ = ["TrajectoryLimiter"]
 
 _FRAME = 0.95
 """The frame's share of a joint's velocity limit: what is left is the speed of catching up."""
-_ROUNDING = 1e-10
-"""How far a way to rest may leave the limits by arithmetic alone."""
 _NEXT_TO_NOTHING = 0.1
 """A command nearer to its target than this share of a tick at full speed has not been kept from it."""
-_REACHED = 1e-12
-"""A command this near to its target is the target, bit for bit."""
+_HAIR = 1e-12
+"""The share of a joint's greatest position that counts as rounding: a command so near to its target is the target, bit
+for bit, and a way to rest may leave the limits by it. More would show in the third differences.
+"""
 
 _State = tuple[Vector, Vector, Vector]
 """Position, velocity and acceleration."""
@@ -55,6 +56,7 @@ class TrajectoryLimiter:
         self._fastest_frame: Vector = [most * _FRAME for most in self._velocity]
         self._turn: Vector = [most * self._period_s for most in self._acceleration]
         self._near: Vector = [max(_NEXT_TO_NOTHING * most * self._period_s, ROUNDING) for most in self._velocity]
+        self._hair: Vector = (_HAIR * np.maximum(np.abs(limits.low), np.abs(limits.high))).tolist()
         reach = _stopping_distance(limits)
         self._clear_low: Vector = list(map(add, self._low, reach))
         self._clear_high: Vector = list(map(sub, self._high, reach))
@@ -181,12 +183,14 @@ class TrajectoryLimiter:
 
     def _landed(self, command: Vector, target: Vector) -> Vector:
         """``command`` without what arithmetic has put beside a target or beyond a limit."""
-        for i, (p, x, low, high) in enumerate(zip(command, target, self._low, self._high, strict=True)):
-            if p != x and -_REACHED < p - x < _REACHED:
+        for i, (p, x, low, high, hair) in enumerate(
+            zip(command, target, self._low, self._high, self._hair, strict=True)
+        ):
+            if p != x and -hair < p - x < hair:
                 command[i] = x
-            elif low - _ROUNDING <= p < low:
+            elif low - hair <= p < low:
                 command[i] = low
-            elif high < p <= high + _ROUNDING:
+            elif high < p <= high + hair:
                 command[i] = high
         return command
 
@@ -205,7 +209,9 @@ class TrajectoryLimiter:
         return [
             i
             for i, (start, way) in enumerate(zip(state[0], self._from_zero.position_extrema, strict=True))
-            if not (start + way.min >= self._low[i] - _ROUNDING and start + way.max <= self._high[i] + _ROUNDING)
+            if not (
+                start + way.min >= self._low[i] - self._hair[i] and start + way.max <= self._high[i] + self._hair[i]
+            )
         ]
 
     def _slowed(self, state: _State, stuck: Sequence[int]) -> _State:
