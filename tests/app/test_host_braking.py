@@ -62,6 +62,17 @@ def test_from_any_motion_it_rests_inside_the_limits(pieces) -> None:
         assert abs(speed[-1]) <= ACCELERATION * 0.01
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_robot_that_is_being_turned_round_with_little_jerk_goes_on_as_it_went(sign: int) -> None:
+    """Fading, its acceleration adds more than the limit: that bounds the speed it turns to, not the one it has."""
+    slow = limits(ACCELERATION, 50.0)
+    here, step, turn = 0.2 * sign, -1.0 * sign * 0.01, 14.0 * sign * 0.01**2
+    commands = [np.array([here - 2 * step + turn]), np.array([here - step]), np.array([here])]
+    way = np.array([here, *braked(commands, Braking(slow, T_NS))])
+    assert (way[1] - way[0]) * sign < 0
+    assert np.abs(np.diff(way, n=2)).max() / 0.01**2 <= ACCELERATION * 1.6
+
+
 def test_a_robot_at_rest_has_nothing_to_brake() -> None:
     braking = Braking(limits(ACCELERATION, JERK), T_NS)
     for _ in range(3):

@@ -52,10 +52,14 @@ class Braking:
         if len(before) == 2:
             turn = (here - 2 * before[1] + before[0]) / period_s**2
             acceleration = np.clip(turn, -limits.acceleration, limits.acceleration)
-        # The quotients are those of half a period ago; and an acceleration that has to fade still adds to the speed.
+        # The quotients are those of half a period ago; and an acceleration that has to fade still adds to the speed,
+        # on the side to which it points.
         assert limits.jerk is not None
-        most = limits.velocity - acceleration**2 / (2 * limits.jerk)
-        velocity = np.clip(velocity + acceleration * period_s / 2, -most, most)
+        most = limits.velocity
+        fades = np.clip(acceleration * np.abs(acceleration) / (2 * limits.jerk), -2 * most, 2 * most)
+        velocity = np.clip(
+            velocity + acceleration * period_s / 2, -most - np.minimum(fades, 0), most - np.maximum(fades, 0)
+        )
         self.active = bool((np.abs(velocity) > _STANDING).any())
         if self.active:
             self._motion.begin(here.tolist(), velocity.tolist(), acceleration.tolist())
