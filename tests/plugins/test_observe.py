@@ -156,21 +156,24 @@ def shifted(shift_ms: float):
     """A request that is committed to rows rising by 1, on a grid ``shift_ms`` before the images."""
     asked = observer().observe(request(), NOW)
     rows = np.arange(2 * SPEC.chunk_length, dtype=np.float32).repeat(len(ACTIONS)).reshape(-1, len(ACTIONS))
-    told = CommittedChunk(rows, asked.stamp_ns - round(shift_ms * MS), SPEC.dt_ns)
+    told = CommittedChunk(rows, asked.stamp_ns - round(shift_ms * MS), SPEC.dt_ns, NOW + 1)
     return replace(request(), committed=told)
 
 
 @given(st.floats(-1000, 1000))
 def test_what_is_committed_is_shown_for_the_time_of_each_row_to_come(shift_ms: float) -> None:
-    shown = observer().observe(shifted(shift_ms), NOW).prev_chunk
+    shown = observer().observe(shifted(shift_ms), NOW).continuation.prev_chunk
     assert shown.shape == (SPEC.chunk_length, len(ACTIONS))
     at = round(shift_ms * MS) / SPEC.dt_ns + np.arange(SPEC.chunk_length)
     assert np.allclose(shown[:, 0], np.clip(at, 0, 2 * SPEC.chunk_length - 1), atol=1e-3)
 
 
-def test_before_the_first_command_the_robot_is_committed_to_staying() -> None:
-    shown = observer().observe(request(), NOW).prev_chunk
-    assert shown.tolist() == [request().state.position.astype(np.float32).tolist()] * SPEC.chunk_length
+def test_where_no_plan_is_in_use_there_is_nothing_to_continue() -> None:
+    assert observer().observe(request(), NOW).continuation is None
+    asked = shifted(0)
+    for end_ns in (0, NOW - 1, NOW):
+        ended = replace(asked, committed=replace(asked.committed, end_ns=end_ns))
+        assert observer().observe(ended, NOW).continuation is None
 
 
 def test_only_a_policy_that_continues_is_told_what_is_committed() -> None:
@@ -187,7 +190,7 @@ def test_only_a_policy_that_continues_is_told_what_is_committed() -> None:
     plan(Policy(), observation, 0, 0)
     assert told == []
     plan(Continuing(), observation, 0, 0)
-    assert told == [observation.prev_chunk]
+    assert told == [observation.continuation.prev_chunk]
 
 
 class Several:

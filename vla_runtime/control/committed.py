@@ -36,20 +36,22 @@ class Committed:
         """Rows on the grid of ``plan``, or from now on where there is none; None before the first command.
 
         A row whose time has come is the command that was in force then. A later one is the plan's, inside the position
-        limits and no farther from the row before it than the speed limit allows. Without a plan the robot stays.
+        limits and no farther from the row before it than the speed limit allows. Without a plan, or after its last row,
+        the robot stays.
         """
         if not self._sent:
             return None
         _, last = self._sent[-1]
-        if plan is None:
-            return CommittedChunk(np.tile(last, (self._rows, 1)).astype(np.float32), now_ns, self._dt_ns)
+        end_ns = now_ns if plan is None else plan.t0_ns + len(plan.actions) * plan.dt_ns
+        if plan is None or end_ns <= now_ns:
+            return CommittedChunk(np.tile(last, (self._rows, 1)).astype(np.float32), now_ns, self._dt_ns, now_ns)
         past = min(max(0, (now_ns - plan.t0_ns) // self._dt_ns + 1), self._rows)
         rows = np.empty((self._rows, len(last)))
         for i in range(past):
             rows[i] = self._in_force(plan.t0_ns + i * self._dt_ns)
         if past < self._rows:
             self._to_come(plan.actions[past:], last, rows[past:])
-        return CommittedChunk(rows.astype(np.float32), plan.t0_ns, self._dt_ns)
+        return CommittedChunk(rows.astype(np.float32), plan.t0_ns, self._dt_ns, end_ns)
 
     def _in_force(self, stamp_ns: int) -> F64:
         """The last command sent by then, or the first one known."""

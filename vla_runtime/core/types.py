@@ -19,6 +19,7 @@ __all__ = [
     "U8",
     "ActionChunk",
     "CommittedChunk",
+    "Continuation",
     "Frame",
     "Intervention",
     "Observation",
@@ -107,19 +108,38 @@ class StateTrack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CommittedChunk:
-    """What the robot was told, and will be: row i of ``actions`` f32[H, A], after limits, is for t0 + i dt."""
+    """What the robot was told, and will be: row i of ``actions`` f32[H, A], after limits, is for t0 + i dt.
+
+    ``end_ns``: until when a plan in use says where to go, its later rows stay put. Where no plan is in use it is the
+    request's stamp; 0 where that is not known.
+    """
 
     actions: F32
     t0_ns: int
     dt_ns: int
+    end_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Continuation:
+    """The plan that a new chunk is to continue, on the new chunk's rows.
+
+    Row i of ``prev_chunk`` f32[H, A], physical units, is what is committed for the time of row i. The rows before
+    ``delay`` will have been executed when the chunk takes over. ``weights`` f32[H]: how much each row binds, 1 on those
+    rows, falling to 0 where the plan in use ends (``core.rtc.prefix_weights``).
+    """
+
+    prev_chunk: F32
+    delay: int
+    weights: F32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
     """The policy's input: frames by camera name, ``state`` f32[S], and the oldest capture among the frames.
 
-    ``robot``: the robot's state at that capture, of which ``state`` is picked. ``prev_chunk`` f32[H, A]: what is
-    committed for each row of the chunk to come.
+    ``robot``: the robot's state of which ``state`` is picked. ``continuation``: the plan that the chunk to come is to
+    continue; None where there is none.
     """
 
     images: Mapping[str, Frame]
@@ -127,7 +147,7 @@ class Observation:
     instruction: str
     stamp_ns: int
     robot: RobotState
-    prev_chunk: F32
+    continuation: Continuation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +157,7 @@ class PlanRequest:
     ``seq`` counts up through all episodes of a run, so that no late answer fits a later request. ``state`` is the
     robot's newest; ``history`` what it measured before, so that images are shown with the state of their instant.
     ``committed``: what the robot was told, and will be if nothing new comes; None before the first command.
+    ``takeover_ns``: when the answer is expected to take over; 0: not known, or nothing to continue.
     """
 
     seq: int
@@ -146,6 +167,7 @@ class PlanRequest:
     episode: int = 0
     history: StateTrack | None = None
     committed: CommittedChunk | None = None
+    takeover_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +176,7 @@ class ActionChunk:
 
     ``frames`` names the camera frames that were looked at, as {camera: seq}, and ``state`` is the robot's state that
     was shown with them, so that a log can re-infer it and train on it. ``sent_ns``: when the planner handed it over, 0
-    for unknown.
+    for unknown. ``delay``: the rows before it were held to what was committed; None where none were.
     """
 
     actions: F32
@@ -166,6 +188,7 @@ class ActionChunk:
     frames: Mapping[str, int] = field(default_factory=dict)
     sent_ns: int = 0
     state: RobotState | None = None
+    delay: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from vla_runtime.core.protocols import Camera, Policy
 from vla_runtime.core.spec import CameraSpec, PolicySpec
 from vla_runtime.core.state import StateInputs, state_at
 from vla_runtime.core.types import F32, U8, ActionChunk, Frame, Observation, PlanRequest, RobotState, Shot
+from vla_runtime.plugins.planners.continuing import continuation_at
 from vla_runtime.plugins.planners.fresh import CameraLimits, FreshCamera, NotReady
 from vla_runtime.plugins.planners.match import match
 
@@ -85,23 +84,8 @@ class Observer:
         frames = self._frames(shots)
         stamp_ns = min((frame.capture_ns for frame in frames.values()), default=request.state.stamp_ns)
         robot = state_at(stamp_ns, request.state, request.history) if self._at_capture else request.state
-        return Observation(
-            frames, self._states.read(robot), request.instruction, stamp_ns, robot, self._committed(request, stamp_ns)
-        )
-
-    def _committed(self, request: PlanRequest, stamp_ns: int) -> F32:
-        """What is committed for the rows of a chunk from ``stamp_ns`` on, f32[H, A]: linear between the rows that the
-        request brings, the first and last of them beyond; staying put where nothing was sent yet.
-        """
-        committed = request.committed
-        if committed is None:
-            return np.tile(request.state.position.astype(np.float32), (self._rows, 1))
-        at = (stamp_ns - committed.t0_ns + np.arange(self._rows) * self._dt_ns) / committed.dt_ns
-        at = np.clip(at, 0, len(committed.actions) - 1)
-        row = np.minimum(at.astype(np.int64), max(0, len(committed.actions) - 2))
-        here, there = committed.actions[row], committed.actions[np.minimum(row + 1, len(committed.actions) - 1)]
-        rows: F32 = (here + (at - row)[:, None] * (there - here)).astype(np.float32)
-        return rows
+        continuation = continuation_at(stamp_ns, request, self._rows, self._dt_ns)
+        return Observation(frames, self._states.read(robot), request.instruction, stamp_ns, robot, continuation)
 
     def _frames(self, shots: dict[str, list[Shot]]) -> dict[str, Frame]:
         """The best matching frames that can be decoded; no other is."""
@@ -159,7 +143,9 @@ def plan(policy: Policy, observation: Observation, request_seq: int, chunk_seq: 
     """Run ``policy`` once."""
     images = {camera.name: fit(observation.images[camera.name].pixels, camera) for camera in policy.spec.cameras}
     instruction_id = policy.spec.instruction.encode(observation.instruction)
-    more = {"prev_chunk": observation.prev_chunk} if getattr(policy, "takes_prev_chunk", False) else {}
+    more = {}
+    if getattr(policy, "takes_prev_chunk", False) and observation.continuation is not None:
+        more = {"prev_chunk": observation.continuation.prev_chunk}
     actions = policy.infer(images, observation.state, instruction_id, **more)
     return ActionChunk(
         actions=actions,
