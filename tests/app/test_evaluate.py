@@ -28,7 +28,7 @@ from vla_runtime.app.evaluate.result import EpisodeResult, motion, result_of
 from vla_runtime.app.evaluate.summary import summary
 from vla_runtime.app.evaluate.trace import Trace
 from vla_runtime.app.evaluate.wilson import wilson
-from vla_runtime.app.simulate import Scenario, expert_for, simulate
+from vla_runtime.app.simulate import Latency, Scenario, expert_for, simulate
 from vla_runtime.cli.eval import main
 from vla_runtime.core.errors import ConfigError, ContractMismatch
 from vla_runtime.core.types import ActionChunk
@@ -119,7 +119,7 @@ def watched(scenario: Scenario, **changes: Any) -> tuple[Any, Trace, Watch, Any]
 
 @pytest.mark.parametrize("latency_ms", [0, 30, 120])
 def test_hand_overs_are_the_distance_of_both_chunks_at_the_instant_of_the_takeover(latency_ms: int) -> None:
-    _, trace, watch, _ = watched(Scenario(1, "go left", latency_ns=latency_ms * MS))
+    _, trace, watch, _ = watched(Scenario(1, "go left", latency=Latency(latency_ms * MS)))
     chunks = {chunk.seq: chunk for _, chunk, refusal in watch.chunks if not refusal}
 
     def interpolated(chunk: ActionChunk, now_ns: int) -> Any:
@@ -140,7 +140,7 @@ def test_hand_overs_are_the_distance_of_both_chunks_at_the_instant_of_the_takeov
 
 def test_a_takeover_after_the_old_chunk_has_run_out_is_no_hand_over() -> None:
     late = {"policy": {"replan_interval": 8, "answer_timeout_ms": 5000}, "control": {"hold_timeout_ms": 5000}}
-    outcome, trace, watch, _ = watched(Scenario(1, "go left", latency_ns=300 * MS), **late)
+    outcome, trace, watch, _ = watched(Scenario(1, "go left", latency=Latency(300 * MS)), **late)
     assert len(watch.chunks) > 1
     assert outcome.metrics.starved_ticks > 10
     assert trace.handovers == []
@@ -155,9 +155,9 @@ def test_the_commands_are_those_before_the_stop() -> None:
 
 
 def test_an_episodes_result_says_how_and_when_it_ended() -> None:
-    outcome, trace, watch, config = watched(Scenario(1, "go left", latency_ns=20 * MS))
+    outcome, trace, watch, config = watched(Scenario(1, "go left", latency=Latency(20 * MS)))
     units = [joint.unit for joint in config.joints]
-    result = result_of(Scenario(1, "go left", latency_ns=20 * MS), outcome, trace, units, 0.01, None)
+    result = result_of(Scenario(1, "go left", latency=Latency(20 * MS)), outcome, trace, units, 0.01, None)
     assert (result.success, result.end, result.cause, result.latency_ms) == (True, "success", "success", 20.0)
     first = next(state for state in watch.seen if state.task is not None and state.task.success)
     assert result.success_s == (first.stamp_ns - watch.ticks[0].now_ns) / 1e9
@@ -170,7 +170,7 @@ def test_an_episodes_result_says_how_and_when_it_ended() -> None:
 @pytest.mark.parametrize(("scenario", "options", "end"), [
     (Scenario(0, "go left", max_seconds=0.3), {}, "timeout"),
     (Scenario(0, "go left"), {"joints": "tight"}, "refused"),
-    (Scenario(0, "go left", latency_ns=900 * MS), {}, "fault"),
+    (Scenario(0, "go left", latency=Latency(900 * MS)), {}, "fault"),
 ])  # fmt: skip
 def test_other_ends_are_told_apart(scenario: Scenario, options: dict[str, Any], end: str) -> None:
     if options:
@@ -315,6 +315,17 @@ def test_the_replan_interval_is_the_options(tmp_path: Path) -> None:
     assert often.as_json()["replan_interval"] == 1
     used = [found.chunks_used for found in often.results], [found.chunks_used for found in seldom.results]
     assert min(used[0]) > max(used[1])
+
+
+@pytest.mark.parametrize("pattern", ["jittered", "bursty"])
+def test_an_uneven_latency_is_the_episodes_own_on_any_number_of_workers(pattern: str) -> None:
+    uneven = replace(TRACKER, episodes=3, latencies_ms=(80.0,), latency_pattern=pattern)
+    alone, together = (evaluate(replace(uneven, workers=workers), quiet) for workers in (1, 2))
+    assert alone.as_json()["latency_pattern"] == pattern
+    assert without_circumstances(alone) == without_circumstances(together)
+    even = evaluate(replace(uneven, latency_pattern="constant"), quiet)
+    assert {found.latency_ms for found in alone.results} == {found.latency_ms for found in even.results} == {80.0}
+    assert [found.chunks_used for found in alone.results] != [found.chunks_used for found in even.results]
 
 
 def test_progress_is_told() -> None:

@@ -18,6 +18,7 @@ from vla_runtime.app.delivery import Delivery
 from vla_runtime.app.load import load_config
 from vla_runtime.app.replay import check_loop, reinfer
 from vla_runtime.app.simulate import (
+    Latency,
     Scenario,
     expert_for,
     instructions_of,
@@ -182,7 +183,7 @@ def test_an_episode_ends_with_the_tasks_success_and_the_device_is_stopped() -> N
 
 
 def test_every_tick_is_on_its_deadline_and_the_measured_times_are_the_clocks() -> None:
-    _, watch = run(Scenario(0, "go left", latency_ns=30 * MS))
+    _, watch = run(Scenario(0, "go left", latency=Latency(30 * MS)))
     assert {(tick.late_ns, tick.compute_ns) for tick in watch.ticks} == {(0, 0)}
     assert {later.now_ns - tick.now_ns for tick, later in pairwise(watch.ticks)} == {10 * MS}
 
@@ -190,7 +191,7 @@ def test_every_tick_is_on_its_deadline_and_the_measured_times_are_the_clocks() -
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 200))
 def test_a_chunk_comes_its_latency_after_its_request(latency: int) -> None:
-    _, watch = run(Scenario(0, "go left", latency_ns=latency * MS), cart_slow(), config=patient())
+    _, watch = run(Scenario(0, "go left", latency=Latency(latency * MS)), cart_slow(), config=patient())
     asked = {request.seq: request.stamp_ns for request in watch.requests}
     assert len(watch.chunks) > 2
     for tick, chunk, refusal in watch.chunks:
@@ -310,7 +311,7 @@ def test_the_number_of_episodes_before_it_changes_nothing(tmp_path: Path) -> Non
         policy = open_policy(config, [text])
         for seed in seeds:
             path = tmp_path / f"{name}-{seed}.mcap"
-            simulate(config, device, policy, Scenario(seed, text, latency_ns=20 * MS), log=path)
+            simulate(config, device, policy, Scenario(seed, text, latency=Latency(20 * MS)), log=path)
     assert (tmp_path / "fresh-5.mcap").read_bytes() == (tmp_path / "worn-5.mcap").read_bytes()
 
 
@@ -320,7 +321,7 @@ def test_a_log_re_executes_and_re_infers_bit_for_bit(tmp_path: Path) -> None:
     texts = instructions_of(device, "track")
     policy = open_policy(config, texts)
     path = tmp_path / "episode.mcap"
-    outcome = simulate(config, device, policy, Scenario(11, texts[0], latency_ns=35 * MS), log=path)
+    outcome = simulate(config, device, policy, Scenario(11, texts[0], latency=Latency(35 * MS)), log=path)
     assert outcome.success
     assert outcome.log_bytes == path.stat().st_size
     episode = read_episode(path)

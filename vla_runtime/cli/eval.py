@@ -34,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--latency-ms", default="0", metavar="L,...", help="from a request to its chunk, one or more (default 0)"
     )
+    options.add_argument(
+        "--latency-pattern",
+        choices=("constant", "jittered", "bursty"),
+        default="constant",
+        help="every chunk that late (default), half to one and a half times, or calm spells and storms; same mean",
+    )
     who = options.add_mutually_exclusive_group()
     who.add_argument("--policy", metavar="FILE", help="a policy file instead of the config's (.onnx or .ts)")
     who.add_argument("--expert", action="store_true", help="the device's own demonstration instead of a policy")
@@ -60,6 +66,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         task=arguments.task,
         episodes=arguments.episodes,
         latencies_ms=_latencies(arguments.latency_ms),
+        latency_pattern=arguments.latency_pattern,
         policy=arguments.policy,
         expert=arguments.expert,
         replan_interval=arguments.replan_interval,

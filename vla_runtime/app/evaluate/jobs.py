@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from vla_runtime.app.evaluate.work import Job
-from vla_runtime.app.simulate import Scenario
+from vla_runtime.app.simulate import Latency, Scenario
+from vla_runtime.app.simulate.latency import Pattern
 
 __all__ = ["FIRST_SEED", "EvaluateOptions", "jobs_of"]
 
@@ -28,6 +29,7 @@ class EvaluateOptions:
     task: str
     episodes: int = 100
     latencies_ms: Sequence[float] = (0.0,)
+    latency_pattern: Pattern = "constant"
     policy: str | None = None
     expert: bool = False
     replan_interval: int | None = None
@@ -51,7 +53,7 @@ def jobs_of(options: EvaluateOptions, instructions: Sequence[str]) -> list[Job]:
                 seed,
                 instructions[which],
                 told,
-                latency_ns=round(latency_ms * 1e6),
+                latency=Latency(round(latency_ms * 1e6), options.latency_pattern),
                 max_seconds=options.max_seconds,
                 dark=options.ablate == "images",
             )

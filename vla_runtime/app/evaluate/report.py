@@ -22,6 +22,7 @@ class EvaluationReport:
     policy_hash: str
     ablate: str | None
     replan_interval: int | None
+    latency_pattern: str
     seed: int
     workers: int
     wall_s: float
@@ -37,6 +38,7 @@ class EvaluationReport:
             "policy_hash": self.policy_hash,
             "ablate": self.ablate,
             "replan_interval": self.replan_interval,
+            "latency_pattern": self.latency_pattern,
             "seed": self.seed,
             "workers": self.workers,
             "wall_s": self.wall_s,

@@ -50,7 +50,7 @@ def result_of(
     commands = np.array(trace.commands).reshape(-1, len(units))
     measured = {unit: motion(commands[:, where], period_s) for unit, where in columns.items()}
     return EpisodeResult(
-        latency_ms=scenario.latency_ns / 1e6,
+        latency_ms=scenario.latency.mean_ns / 1e6,
         seed=scenario.seed,
         instruction=scenario.instruction,
         told=scenario.told or scenario.instruction,

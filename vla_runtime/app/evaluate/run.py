@@ -75,6 +75,7 @@ def evaluate(options: EvaluateOptions, say: Callable[[str], None]) -> Evaluation
         policy_hash=policy_hash,
         ablate=options.ablate,
         replan_interval=config.policy.replan_interval,
+        latency_pattern=options.latency_pattern,
         seed=options.seed,
         workers=workers,
         wall_s=time.monotonic() - begun,

@@ -17,7 +17,7 @@ from vla_runtime.control.cause import Stop
 from vla_runtime.control.clock import VirtualClock
 from vla_runtime.control.safety import JointLimits
 from vla_runtime.core.errors import ConfigError
-from vla_runtime.core.protocols import Camera, Clock, Demonstrator, Device, Policy, Recorder
+from vla_runtime.core.protocols import Camera, Clock, Demonstrator, Device, Planner, Policy, Recorder
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F64
 from vla_runtime.plugins.planners.expert import Expert, expert_think
@@ -35,6 +35,7 @@ def simulate(
     *,
     watch: Sequence[Recorder] = (),
     log: Path | None = None,
+    between: Callable[[Planner], Planner] = lambda planner: planner,
 ) -> Outcome:
     """Run one episode from the device's reset to the end of its motion. Real time plays no part.
 
@@ -42,6 +43,7 @@ def simulate(
         policy: what plans. For an ``Expert`` the device must be a ``Demonstrator``.
         watch: told what the loop saw and did.
         log: the file to write the episode to.
+        between: makes of the planner what the loop is given in its place.
 
     Raises:
         Refusal: the device refuses the instruction, a camera of the policy is not the device's, or the log cannot
@@ -64,7 +66,7 @@ def simulate(
             others = [camera for camera in cameras.values() if camera not in watched]
             file = stack.enter_context(VirtualLog(log, metadata, others))
         recorder = Several([*watch, file.recorder] if file is not None else watch)
-        planner = _planner(config, device, policy, cameras, robot, scenario.latency_ns, file)
+        planner = between(_planner(config, device, policy, cameras, robot, scenario, file))
         loop = build_loop(
             config, policy.spec, policy_hash=policy.hash, instruction=told, start_ns=start_ns, clock=clock,
             robot=robot, planner=planner, recorder=recorder, stop=timer,
@@ -109,7 +111,7 @@ def _planner(
     policy: Policy | Expert,
     cameras: Mapping[str, Camera],
     robot: SimulatedRobot,
-    latency_ns: int,
+    scenario: Scenario,
     file: VirtualLog | None,
 ) -> InlinePlanner:
     states = StateReader([entry.name for entry in policy.spec.state], config.joint_names, config.extras)
@@ -117,12 +119,13 @@ def _planner(
         policy.spec, cameras, states, round(config.policy.frame_timeout_ms * 1e6), camera_limits(config),
         round(config.policy.max_skew_ms * 1e6),
     )  # fmt: skip
+    latency_ns = scenario.latency.under(scenario.seed)
     looked = (lambda observation, now_ns: None) if file is None else file.looked
     if isinstance(policy, Expert):
         assert isinstance(device, Demonstrator)
         think = expert_think(policy, device, lambda: robot.now_ns)
-        return InlinePlanner(None, observer, lambda seq: latency_ns, think=think, looked=looked)
-    return InlinePlanner(policy, observer, lambda seq: latency_ns, looked=looked)
+        return InlinePlanner(None, observer, latency_ns, think=think, looked=looked)
+    return InlinePlanner(policy, observer, latency_ns, looked=looked)
 
 
 def _cameras(config: RobotConfig, device: Device, clock: Clock, seed: int, sight: Sight) -> dict[str, SimulatedCamera]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vla_runtime.app.simulate.latency import AT_ONCE, Latency
 from vla_runtime.control.cause import Cause
 from vla_runtime.control.metrics import LoopMetrics
 
@@ -15,14 +16,14 @@ class Scenario:
     """One episode.
 
     ``instruction`` is what the device is told, ``told`` what the policy is told instead ("": the same). A chunk comes
-    ``latency_ns`` after its request. ``dark``: the policy's cameras show black. ``disturb``: rad, see ``Disturbance``.
+    ``latency`` after its request. ``dark``: the policy's cameras show black. ``disturb``: rad, see ``Disturbance``.
     An episode that does not end by itself is stopped after ``max_seconds``.
     """
 
     seed: int
     instruction: str
     told: str = ""
-    latency_ns: int = 0
+    latency: Latency = AT_ONCE
     max_seconds: float = 60.0
     dark: bool = False
     disturb: float = 0.0
