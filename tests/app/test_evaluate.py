@@ -325,7 +325,7 @@ def test_an_uneven_latency_is_the_episodes_own_on_any_number_of_workers(pattern:
     assert without_circumstances(alone) == without_circumstances(together)
     even = evaluate(replace(uneven, latency_pattern="constant"), quiet)
     assert {found.latency_ms for found in alone.results} == {found.latency_ms for found in even.results} == {80.0}
-    assert [found.chunks_used for found in alone.results] != [found.chunks_used for found in even.results]
+    assert [found.jerk for found in alone.results] != [found.jerk for found in even.results]
 
 
 def test_progress_is_told() -> None:
