@@ -35,6 +35,20 @@ def test_without_a_plan_the_robot_stays_where_it_was_told_to_be() -> None:
     assert found is not None
     assert (found.t0_ns, found.dt_ns) == (NOW, DT)
     assert found.actions.tolist() == [[0.25, 0.5]] * H
+    assert found.end_ns == NOW
+
+
+def test_a_plan_says_where_to_go_until_its_last_row_is_over() -> None:
+    told = committed((NOW, (0.25, 0.5)))
+    end_ns = NOW + H * DT
+    for now_ns in (NOW, end_ns - 1):
+        found = told.chunk(plan(rows(0.3, 0.3)), now_ns)
+        assert found is not None
+        assert found.end_ns == end_ns
+    found = told.chunk(plan(rows(0.3, 0.3)), end_ns)
+    assert found is not None
+    assert (found.t0_ns, found.end_ns) == (end_ns, end_ns)
+    assert found.actions.tolist() == [[0.25, 0.5]] * H
 
 
 def test_rows_whose_time_has_come_are_what_was_sent_then_and_not_what_was_wanted() -> None:
@@ -66,8 +80,10 @@ def test_a_request_of_the_loop_says_what_the_loop_sent() -> None:
     first, *later = world.planner.requests
     assert first.committed is None
     assert later
+    assert first.takeover_ns == 0
     sent = dict(world.robot.writes)
     for request in later:
+        assert request.takeover_ns == request.stamp_ns + 10 * MS
         told = request.committed
         assert told is not None
         for i, row in enumerate(told.actions):

@@ -40,13 +40,15 @@ def state(seq: int) -> RobotState:
 
 def request(seq: int) -> PlanRequest:
     rows = np.random.default_rng(seq).normal(size=(4, 3)).astype(np.float32)
-    committed = CommittedChunk(rows, seq * 6 * MS, 20 * MS) if seq % 2 else None
-    return PlanRequest(seq, seq * 7 * MS, state(seq), "pick the plum", episode=2, committed=committed)
+    committed = CommittedChunk(rows, seq * 6 * MS, 20 * MS, seq * 9 * MS) if seq % 2 else None
+    return PlanRequest(
+        seq, seq * 7 * MS, state(seq), "pick the plum", episode=2, committed=committed, takeover_ns=seq * 8 * MS
+    )
 
 
 def chunk(seq: int) -> ActionChunk:
     actions = np.random.default_rng(seq).normal(size=(4, 3)).astype(np.float32)
-    return ActionChunk(actions, seq * 6 * MS, 20 * MS, seq, seq, "abc", {"top": seq})
+    return ActionChunk(actions, seq * 6 * MS, 20 * MS, seq, seq, "abc", {"top": seq}, delay=seq if seq % 3 else None)
 
 
 def frame(seq: int, size: tuple[int, int] = (6, 8)) -> Frame:

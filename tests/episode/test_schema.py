@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,26 @@ def test_a_request_reads_back_with_its_state():
     assert found.episode == 2
     assert same_bits(found.state.position, state(3).position)
     assert found.state.task == state(3).task
+    assert found.takeover_ns == request(3).takeover_ns > 0
+    assert same_bits(found.committed.actions, request(3).committed.actions)
+    assert found.committed.end_ns == request(3).committed.end_ns > 0
+
+
+@pytest.mark.parametrize("delay", [None, 0, 3])
+def test_how_many_rows_of_a_chunk_were_held_reads_back(delay):
+    assert decode_chunk(encode_chunk(0, replace(chunk(1), delay=delay), ""))[1].delay == delay
+
+
+def test_a_log_from_before_plans_were_continued_is_read_as_what_it_was():
+    """All of its committed rows were a plan's, and no chunk held any."""
+    payload = json.loads(encode_request(4, request(3)))
+    del payload["takeover_ns"], payload["committed"]["end_ns"]
+    _, found = decode_request(json.dumps(payload).encode())
+    told = request(3).committed
+    assert (found.takeover_ns, found.committed.end_ns) == (0, told.t0_ns + len(told.actions) * told.dt_ns)
+    payload = json.loads(encode_chunk(0, chunk(1), ""))
+    del payload["delay"]
+    assert decode_chunk(json.dumps(payload).encode())[1].delay is None
 
 
 class Kept:

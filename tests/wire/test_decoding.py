@@ -111,15 +111,38 @@ def test_what_the_robot_measured_before_arrives_to_the_bit(velocity):
 def test_what_is_committed_arrives_to_the_bit():
     state = RobotState(np.zeros(3), None, 6, 6, np.zeros(1))
     rows = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    message = plan.request_message(PlanRequest(1, 2, state, "go", 3, committed=CommittedChunk(rows, 2**62, 7)))
-    came = plan.request_from(plan.decode_ask(message)).committed
+    message = plan.request_message(PlanRequest(1, 2, state, "go", 3, committed=CommittedChunk(rows, 2**62, 7, 9),
+                                               takeover_ns=8))  # fmt: skip
+    found = plan.request_from(plan.decode_ask(message))
+    came = found.committed
     assert np.array_equal(came.actions, rows)
-    assert (came.t0_ns, came.dt_ns) == (2**62, 7)
+    assert (came.t0_ns, came.dt_ns, came.end_ns, found.takeover_ns) == (2**62, 7, 9, 8)
     ask = plan.decode_ask(message)
-    for broken in ({"values": ask.committed.values[:-4]}, {"values": b""}, {"dt_ns": 0}):
+    for broken in ({"values": ask.committed.values[:-4]}, {"values": b""}, {"dt_ns": 0}, {"end_ns": 1}, {"end_ns": -1}):
         wrong = msgspec.structs.replace(ask, committed=msgspec.structs.replace(ask.committed, **broken))
         with pytest.raises(MalformedMessage, match="committed"):
             plan.decode_ask(plan.encode(wrong))
+
+
+@pytest.mark.parametrize("takeover_ns", [-1, 1])
+def test_a_plan_that_takes_over_before_it_is_asked_for_is_malformed(takeover_ns):
+    state = RobotState(np.zeros(3), None, 6, 6)
+    ask = plan.request_message(PlanRequest(1, 2, state, "go", takeover_ns=takeover_ns))
+    with pytest.raises(MalformedMessage, match=f"to take over at {takeover_ns}, asked at 2"):
+        plan.decode_ask(ask)
+
+
+@pytest.mark.parametrize("delay", [None, 0, 3])
+def test_how_many_rows_a_chunk_holds_arrives(delay):
+    chunk = ActionChunk(np.zeros((3, 1), np.float32), 1, 2, 3, 4, "hash", delay=delay)
+    assert plan.chunk_from(plan.decode_from_planner(plan.chunk_message(chunk))).delay == delay
+
+
+@pytest.mark.parametrize("delay", [-1, 4])
+def test_a_chunk_that_holds_rows_that_it_has_not_is_malformed(delay):
+    chunk = ActionChunk(np.zeros((3, 1), np.float32), 1, 2, 3, 4, "hash", delay=delay)
+    with pytest.raises(MalformedMessage, match=f"{delay} rows held of a chunk of 3x1"):
+        plan.decode_from_planner(plan.chunk_message(chunk))
 
 
 @pytest.mark.parametrize("velocity", [np.array([1.0, 2.0]), None])

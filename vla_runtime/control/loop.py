@@ -83,7 +83,11 @@ class ControlLoop:
             return -1
         seq = self.parts.scheduler.next_request(now)
         committed = self.commander.committed.chunk(self.parts.scheduler.chunk, now)
-        request = PlanRequest(seq, now, self.state, self.instruction, self.episode, self.history.track(), committed)
+        continues = committed is not None and committed.end_ns > now
+        takeover_ns = self.parts.scheduler.takeover_at(now) if continues else 0
+        request = PlanRequest(
+            seq, now, self.state, self.instruction, self.episode, self.history.track(), committed, takeover_ns
+        )
         self.parts.planner.request(request)
         self.parts.recorder.request(self.metrics.ticks, request)
         return request.seq

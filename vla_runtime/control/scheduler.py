@@ -102,6 +102,10 @@ class Scheduler:
         next_takeover_ns = min(self._takeover_ns + self._steps_ns, end_ns)
         return now_ns >= next_takeover_ns - self._delay.at(now_ns)
 
+    def takeover_at(self, now_ns: int) -> int:
+        """When the answer to a request sent now is expected to take over."""
+        return now_ns + self._delay.at(now_ns)
+
     def next_request(self, now_ns: int) -> int:
         """Note that a request is sent now and return its sequence number."""
         self._last_request_seq += 1

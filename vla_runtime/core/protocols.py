@@ -106,8 +106,10 @@ class Camera(Protocol):
 class Policy(Protocol):
     """A chunk policy. ``hash`` identifies the file it came from.
 
-    One that continues what the robot was told has ``takes_prev_chunk = True``. Its ``infer`` takes ``prev_chunk``
-    f32[H, A] by name: what is committed, after limits, for the time of each row to come; None for the golden sample.
+    ``infer`` of one with the attribute ``samples`` (its chunk depends on noise) or ``continues`` (on the plan in use)
+    takes two arguments more, by name: ``continuation``, a ``Continuation`` or None, left out None, and ``seed``, left
+    out 0. The same arguments give the same chunk. The attribute ``rtc`` says how the continuation is kept: "prefix",
+    "guidance", "both" or "off"; unless it is off, the chunk's rows before ``continuation.delay`` are what is committed.
     """
 
     spec: PolicySpec

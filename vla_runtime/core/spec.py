@@ -30,7 +30,7 @@ METADATA_KEY = "vla_runtime.policy_spec"
 """Where the JSON lies: ONNX ``metadata_props`` key, TorchScript ``_extra_files`` name."""
 
 Unit = Literal["rad", "m", "none"]
-StateTime = Literal["capture", "request"]
+StateTime = Literal["capture", "request", "takeover"]
 
 
 class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,8 +82,9 @@ class GoldenSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a policy expects and gives. ``dt_ns`` is the time between two rows of a chunk.
 
-    ``state_time``: the instant of the state that is shown with the images: that of the oldest image (``capture``), or
-    the newest state when the plan was asked for (``request``). A policy must be shown what it was trained on.
+    ``state_time``: the instant of the state that is shown with the images: that of the oldest image (``capture``),
+    the newest state when the plan was asked for (``request``), or when the plan will take over (``takeover``: the
+    joints where they are committed to be by then). A policy must be shown what it was trained on.
     """
 
     name: str
@@ -93,7 +94,7 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: tuple[StateSpec, ...]
     cameras: tuple[CameraSpec, ...]
     instruction: InstructionEncoding
-    head: Literal["continuous", "tokens"]
+    head: Literal["continuous", "tokens", "flow"]
     normalisation: Normalisation
     state_time: StateTime = "request"
     format_version: int = FORMAT_VERSION

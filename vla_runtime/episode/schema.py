@@ -78,12 +78,13 @@ class StatePayload(StateFields, frozen=True, kw_only=True):
 
 
 class CommittedFields(msgspec.Struct, frozen=True):
-    """A CommittedChunk: ``actions`` f32[H, A] in row-major order."""
+    """A CommittedChunk: ``actions`` f32[H, A], row-major. Without ``end_ns`` (older logs) all rows are a plan's."""
 
     t0_ns: int
     dt_ns: int
     shape: list[int]
     actions: list[float]
+    end_ns: int | None = None
 
 
 class RequestPayload(msgspec.Struct, frozen=True):
@@ -96,12 +97,14 @@ class RequestPayload(msgspec.Struct, frozen=True):
     state: StateFields
     episode: int = 0
     committed: CommittedFields | None = None
+    takeover_ns: int = 0
 
 
 class ChunkPayload(msgspec.Struct, frozen=True):
     """``/chunk``: ``actions`` in row-major order; ``refusal`` is "" when the chunk was accepted.
 
-    ``state``: the robot's state that the policy was shown, null where that is not known.
+    ``state``: the robot's state that the policy was shown, null where that is not known. ``delay``: the rows before
+    it were held to what was committed, null where none were.
     """
 
     tick: int
@@ -117,6 +120,7 @@ class ChunkPayload(msgspec.Struct, frozen=True):
     actions: list[float | int]
     sent_ns: int = 0
     state: StateFields | None = None
+    delay: int | None = None
 
 
 def _scalar(value: Any) -> Any:
@@ -220,11 +224,15 @@ def encode_request(tick: int, request: PlanRequest) -> bytes:
     if request.committed is not None:
         rows = request.committed.actions
         committed = CommittedFields(
-            request.committed.t0_ns, request.committed.dt_ns, list(rows.shape), _list(rows.ravel())
-        )
+            request.committed.t0_ns, request.committed.dt_ns, list(rows.shape), _list(rows.ravel()),
+            request.committed.end_ns,
+        )  # fmt: skip
     return _encode(
-        RequestPayload(tick, request.seq, request.stamp_ns, request.instruction, state, request.episode, committed)
-    )
+        RequestPayload(
+            tick, request.seq, request.stamp_ns, request.instruction, state, request.episode, committed,
+            request.takeover_ns,
+        )
+    )  # fmt: skip
 
 
 def decode_request(data: bytes) -> tuple[int, PlanRequest]:
@@ -234,10 +242,12 @@ def decode_request(data: bytes) -> tuple[int, PlanRequest]:
     fields, committed = payload.committed, None
     if fields is not None:
         rows = np.array(fields.actions, dtype=np.float32).reshape(fields.shape)
-        committed = CommittedChunk(rows, fields.t0_ns, fields.dt_ns)
+        end_ns = fields.t0_ns + len(rows) * fields.dt_ns if fields.end_ns is None else fields.end_ns
+        committed = CommittedChunk(rows, fields.t0_ns, fields.dt_ns, end_ns)
     request = PlanRequest(
-        payload.seq, payload.stamp_ns, state, payload.instruction, payload.episode, committed=committed
-    )
+        payload.seq, payload.stamp_ns, state, payload.instruction, payload.episode, committed=committed,
+        takeover_ns=payload.takeover_ns,
+    )  # fmt: skip
     return payload.tick, request
 
 
@@ -248,7 +258,7 @@ def encode_chunk(tick: int, chunk: ActionChunk, refusal: str) -> bytes:
         ChunkPayload(
             tick, refusal, chunk.seq, chunk.request_seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash,
             dict(chunk.frames), list(actions.shape), actions.dtype.str, _list(actions.ravel()), chunk.sent_ns,
-            None if chunk.state is None else StateFields(*_lists(chunk.state)),
+            None if chunk.state is None else StateFields(*_lists(chunk.state)), chunk.delay,
         )
     )  # fmt: skip
 
@@ -261,6 +271,6 @@ def decode_chunk(data: bytes) -> tuple[int, ActionChunk, str]:
     actions: Any = np.array(payload.actions, dtype=payload.dtype).reshape(payload.shape)
     chunk = ActionChunk(
         actions, payload.t0_ns, payload.dt_ns, payload.seq, payload.request_seq, payload.policy_hash, payload.frames,
-        payload.sent_ns, None if payload.state is None else _state(payload.state),
+        payload.sent_ns, None if payload.state is None else _state(payload.state), payload.delay,
     )  # fmt: skip
     return payload.tick, chunk, payload.refusal

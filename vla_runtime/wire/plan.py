@@ -20,18 +20,23 @@ MAX_VALUES = 1_000_000
 
 
 class Rows(msgspec.Struct, frozen=True, array_like=True):
-    """Rows of actions, ``dt_ns`` apart from ``t0_ns`` on: ``values`` is f32[N, D], C order, little endian."""
+    """Rows of actions, ``dt_ns`` apart from ``t0_ns`` on: ``values`` is f32[N, D], C order, little endian.
+
+    ``end_ns``: until when they come from a plan; 0 for unknown.
+    """
 
     t0_ns: int
     dt_ns: int
     values: bytes
+    end_ns: int = 0
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """A plan request with the robot's newest state and, f64 and i64 in little endian, what it measured before.
 
     ``history_stamps`` is i64[N], ``history`` f64[N, V]: position, velocity if the state has one, extras.
-    ``committed``: what the robot was told and will be, as many columns as joints.
+    ``committed``: what the robot was told and will be, as many columns as joints. ``takeover_ns``: when the answer is
+    expected to take over, 0 for unknown.
     """
 
     episode: int
@@ -46,6 +51,7 @@ class Ask(msgspec.Struct, frozen=True, tag=True, array_like=True):
     history_stamps: bytes = b""
     history: bytes = b""
     committed: Rows | None = None
+    takeover_ns: int = 0
 
 
 class Measured(msgspec.Struct, frozen=True, array_like=True):
@@ -93,7 +99,7 @@ class NoPlan(msgspec.Struct, frozen=True, tag=True, array_like=True):
 class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """An action chunk, sent at ``sent_ns``: ``values`` is f32[rows, columns], C order, little endian.
 
-    ``state``: what the policy was shown.
+    ``state``: what the policy was shown. ``delay``: the rows before it were held to what was committed.
     """
 
     request_seq: int
@@ -107,6 +113,7 @@ class Chunk(msgspec.Struct, frozen=True, tag=True, array_like=True):
     frames: dict[str, int]
     sent_ns: int = 0
     state: Measured | None = None
+    delay: int | None = None
 
 
 FromPlanner = Ready | Failed | Alive | NoPlan | Chunk
@@ -117,7 +124,11 @@ _from_planner: Callable[[bytes], FromPlanner] = decoder(FromPlanner, "a planner'
 
 
 def decode_ask(data: bytes) -> Ask:
-    """Bytes from the control process. Raises MalformedMessage, also when the history's bytes are no whole rows."""
+    """Bytes from the control process.
+
+    Raises:
+        MalformedMessage: they are no request, hold no whole rows, or say that something to come was before the request.
+    """
     ask = _ask(data)
     rows, rest = divmod(len(ask.history_stamps), 8)
     if rest or len(ask.history) != 8 * rows * _width(ask):
@@ -126,6 +137,10 @@ def decode_ask(data: bytes) -> Ask:
         row = 4 * len(ask.position)
         if ask.committed.dt_ns < 1 or not row or not ask.committed.values or len(ask.committed.values) % row:
             raise MalformedMessage(f"{len(ask.committed.values)} bytes committed, {ask.committed.dt_ns} ns apart")
+        if ask.committed.end_ns and not ask.committed.end_ns >= ask.stamp_ns:
+            raise MalformedMessage(f"committed until {ask.committed.end_ns}, asked at {ask.stamp_ns}")
+    if ask.takeover_ns and not ask.takeover_ns >= ask.stamp_ns:
+        raise MalformedMessage(f"to take over at {ask.takeover_ns}, asked at {ask.stamp_ns}")
     return ask
 
 
@@ -134,7 +149,11 @@ def _width(ask: Ask) -> int:
 
 
 def decode_from_planner(data: bytes) -> FromPlanner:
-    """Bytes from a planner. Raises MalformedMessage, also when a chunk's bytes are not its announced shape."""
+    """Bytes from a planner.
+
+    Raises:
+        MalformedMessage: they are no message, not a chunk's announced shape, or a chunk holds rows that it has not.
+    """
     message = _from_planner(data)
     if isinstance(message, Chunk):
         values = message.rows * message.columns
@@ -142,6 +161,8 @@ def decode_from_planner(data: bytes) -> FromPlanner:
             raise MalformedMessage(f"a chunk of {message.rows}x{message.columns}")
         if len(message.values) != 4 * values:
             raise MalformedMessage(f"{len(message.values)} bytes for a chunk of {message.rows}x{message.columns}")
+        if message.delay is not None and not 0 <= message.delay <= message.rows:
+            raise MalformedMessage(f"{message.delay} rows held of a chunk of {message.rows}x{message.columns}")
     return message
 
 
@@ -153,12 +174,15 @@ def request_message(request: PlanRequest) -> bytes:
             request.episode, request.seq, request.stamp_ns, request.instruction, tuple(state.position.tolist()),
             None if state.velocity is None else tuple(state.velocity.tolist()), tuple(state.extras.tolist()),
             state.stamp_ns, state.seq, stamps, rows, None if request.committed is None else _sent(request.committed),
+            request.takeover_ns,
         )
     )  # fmt: skip
 
 
 def _sent(committed: CommittedChunk) -> Rows:
-    return Rows(committed.t0_ns, committed.dt_ns, committed.actions.astype("<f4", copy=False).tobytes())
+    return Rows(
+        committed.t0_ns, committed.dt_ns, committed.actions.astype("<f4", copy=False).tobytes(), committed.end_ns
+    )
 
 
 def _rows(track: StateTrack) -> bytes:
@@ -172,8 +196,9 @@ def request_from(ask: Ask) -> PlanRequest:
     committed = None
     if ask.committed is not None:
         rows = np.frombuffer(ask.committed.values, dtype="<f4").reshape(-1, len(ask.position))
-        committed = CommittedChunk(rows, ask.committed.t0_ns, ask.committed.dt_ns)
-    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction, ask.episode, _track(ask), committed)
+        committed = CommittedChunk(rows, ask.committed.t0_ns, ask.committed.dt_ns, ask.committed.end_ns)
+    return PlanRequest(ask.seq, ask.stamp_ns, state, ask.instruction, ask.episode, _track(ask), committed,
+                       ask.takeover_ns)  # fmt: skip
 
 
 def _track(ask: Ask) -> StateTrack | None:
@@ -193,6 +218,7 @@ def chunk_message(chunk: ActionChunk) -> bytes:
         Chunk(
             chunk.request_seq, chunk.seq, chunk.t0_ns, chunk.dt_ns, chunk.policy_hash, rows, columns, values,
             dict(chunk.frames), chunk.sent_ns, None if chunk.state is None else _measured(chunk.state),
+            chunk.delay,
         )
     )  # fmt: skip
 
@@ -211,5 +237,5 @@ def chunk_from(message: Chunk) -> ActionChunk:
         state = RobotState(np.array(seen.position), velocity, seen.stamp_ns, seen.seq, np.array(seen.extras))
     return ActionChunk(
         actions, message.t0_ns, message.dt_ns, message.seq, message.request_seq, message.policy_hash, message.frames,
-        message.sent_ns, state,
+        message.sent_ns, state, message.delay,
     )  # fmt: skip
