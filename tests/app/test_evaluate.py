@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ from hypothesis import strategies as st
 from vla_runtime.app.evaluate import FIRST_SEED, EvaluateOptions, evaluate
 from vla_runtime.app.evaluate import wilson as wilson_module
 from vla_runtime.app.evaluate.jobs import jobs_of
-from vla_runtime.app.evaluate.result import EpisodeResult, motion, result_of
+from vla_runtime.app.evaluate.result import EpisodeResult, boundary_jerk, motion, result_of
 from vla_runtime.app.evaluate.summary import summary
 from vla_runtime.app.evaluate.trace import Trace
 from vla_runtime.app.evaluate.wilson import wilson
 from vla_runtime.app.simulate import Latency, Scenario, expert_for, simulate
 from vla_runtime.cli.eval import main
 from vla_runtime.core.errors import ConfigError, ContractMismatch
-from vla_runtime.core.types import ActionChunk
+from vla_runtime.core.types import PlannerStatus, Tick
 from vla_runtime.episode.reader import read_episode
 
 from . import live
@@ -118,24 +118,79 @@ def watched(scenario: Scenario, **changes: Any) -> tuple[Any, Trace, Watch, Any]
 
 
 @pytest.mark.parametrize("latency_ms", [0, 30, 120])
-def test_hand_overs_are_the_distance_of_both_chunks_at_the_instant_of_the_takeover(latency_ms: int) -> None:
+def test_a_hand_over_is_how_far_the_new_chunk_takes_the_plan_from_where_it_led(latency_ms: int) -> None:
     _, trace, watch, _ = watched(Scenario(1, "go left", latency=Latency(latency_ms * MS)))
-    chunks = {chunk.seq: chunk for _, chunk, refusal in watch.chunks if not refusal}
-
-    def interpolated(chunk: ActionChunk, now_ns: int) -> Any:
-        rows = np.arange(len(chunk.actions))
-        at = (now_ns - chunk.t0_ns) / chunk.dt_ns
-        assert 0 <= at < len(rows)
-        return np.array([np.interp(at, rows, column) for column in chunk.actions.T])
-
-    expected = [
-        np.abs(interpolated(chunks[tick.chunk_seq], tick.now_ns) - interpolated(chunks[last.chunk_seq], tick.now_ns))
-        for last, tick in pairwise(watch.ticks)
-        if tick.chunk_seq != last.chunk_seq and last.chunk_seq >= 0
-    ]
+    expected, at = [], []
+    for before, last, tick in zip(watch.ticks, watch.ticks[1:], watch.ticks[2:], strict=False):
+        following = tick.mode in ("aligning", "running") and None not in (before.wanted, last.wanted, tick.wanted)
+        if tick.chunk_seq != last.chunk_seq and following:
+            w2, w1, w = (np.array(one.wanted) for one in (before, last, tick))
+            expected.append(np.abs(w - (w1 + (w1 - w2))))
+            at.append(tick.command)
     assert len(expected) > 5
     assert np.array(trace.handovers) == pytest.approx(np.array(expected), abs=1e-12)
+    assert [trace.commands[index] for index in trace.takeovers] == at
     assert max(map(np.max, trace.handovers)) > 0.005
+
+
+def seen(trace: Trace, chunk_seq: int, wanted: Sequence[float] | None, mode: str = "running") -> None:
+    values = None if wanted is None else tuple(map(float, wanted))
+    trace.tick(Tick(0, 0, mode, "", "", 0, PlannerStatus(True), -1, chunk_seq, values, values or (0.0, 0.0), (), 0, 0))
+
+
+steps = st.lists(st.tuples(st.integers(0, 3), st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=25)
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.lists(st.integers(0, 3), min_size=3, max_size=25))
+def test_chunks_that_go_on_as_the_plan_went_hand_over_without_a_jump(start, slope, seqs) -> None:
+    trace = Trace()
+    for tick, seq in enumerate(seqs):
+        seen(trace, seq, (start + slope * tick, 2 * start))
+    changes = [tick for tick in range(2, len(seqs)) if seqs[tick] != seqs[tick - 1]]
+    assert trace.takeovers == changes
+    assert np.array(trace.handovers).reshape(-1, 2) == pytest.approx(np.zeros((len(changes), 2)), abs=1e-12)
+
+
+@given(steps)
+def test_a_step_at_a_hand_over_is_its_jump_whoever_executes(sequence) -> None:
+    trace = Trace()
+    for seq, x, y in sequence:
+        seen(trace, seq, (x, y))
+    wanted = np.array([row[1:] for row in sequence])
+    changes = [tick for tick in range(2, len(sequence)) if sequence[tick][0] != sequence[tick - 1][0]]
+    bends = np.abs(np.diff(wanted, 2, axis=0))
+    assert np.array(trace.handovers).reshape(-1, 2) == pytest.approx(
+        np.array([bends[tick - 2] for tick in changes]).reshape(-1, 2), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("gap", [(0, None, "holding"), (-1, None, "holding"), (1, (9, 9), "stopping")])
+def test_what_was_not_followed_is_no_hand_over(gap) -> None:
+    trace = Trace()
+    for tick in range(3):
+        seen(trace, 0, (tick, 0))
+    seen(trace, *gap)
+    if gap[2] != "stopping":
+        seen(trace, 1, (5, 0))
+        seen(trace, 1, (6, 0))
+    assert trace.handovers == []
+
+
+def test_the_jerk_at_hand_overs_is_that_of_four_ticks_each() -> None:
+    commands = np.random.default_rng(0).normal(size=(40, 3))
+    jerk = np.array([commands[k] - 3 * commands[k - 1] + 3 * commands[k - 2] - commands[k - 3] for k in range(3, 40)])
+    for takeovers, ticks in (([10], range(10, 14)), ([10, 12], range(10, 16)), ([1, 38], [3, 4, 38, 39])):
+        rows = [tick - 3 for tick in ticks]
+        expected = math.sqrt(np.mean((jerk[rows] / 0.01**3) ** 2))
+        assert boundary_jerk(commands, takeovers, 0.01) == pytest.approx(expected)
+    assert boundary_jerk(commands, [], 0.01) is None
+    assert boundary_jerk(commands[:3], [1], 0.01) is None
+
+
+@given(st.integers(0, 30))
+def test_without_a_seam_the_jerk_at_hand_overs_is_that_of_the_path(takeover: int) -> None:
+    cubic = (np.arange(40) * 0.01)[:, None] ** 3
+    assert boundary_jerk(cubic, [takeover], 0.01) == pytest.approx(motion(cubic, 0.01)[0], rel=1e-6)
 
 
 def test_a_takeover_after_the_old_chunk_has_run_out_is_no_hand_over() -> None:
@@ -204,7 +259,8 @@ def result(seed: int, **changes: Any) -> EpisodeResult:
     made = EpisodeResult(
         latency_ms=0.0, seed=seed, instruction="a", told="a", success=True, end="success", cause="success", seconds=2.0,
         success_s=1.0, ticks=200, starved_ticks=3, chunks_used=5, refusals={"past": 1}, interventions={"step": 2},
-        jerk={"rad": 1.0}, acceleration={"rad": 4.0}, handovers={"rad": [0.1, 0.2]}, log=None,
+        jerk={"rad": 1.0}, boundary_jerk={"rad": 5.0}, acceleration={"rad": 4.0}, handovers={"rad": [0.1, 0.2]},
+        log=None,
     )  # fmt: skip
     return msgspec.structs.replace(made, **changes)
 
@@ -224,8 +280,11 @@ def test_a_latencys_numbers_are_those_of_its_episodes_together() -> None:
     assert found["ends"] == {"success": 3, "failure": 1, "timeout": 0, "refused": 0, "fault": 0}
     assert found["time_to_success_s"] == {"p50": 2.0, "p90": pytest.approx(3.6)}
     assert found["jerk"] == {"rad": 3.0}
+    assert found["boundary_jerk"] == {"rad": 5.0}
     assert found["handovers"] == 7
-    assert found["handover"]["rad"] == {"p50": 0.2, "p95": pytest.approx(0.27), "max": 0.3}
+    assert found["handover"]["rad"] == {
+        "mean": pytest.approx(1.2 / 7), "p50": 0.2, "p95": pytest.approx(0.27), "max": 0.3,
+    }  # fmt: skip
     assert (found["starved_ticks"], found["ticks"], found["seconds"]) == (12, 800, 8.0)
     assert found["interventions"] == {"step": 6}
     assert found["refusals"] == {"past": 5, "shape": 1}
@@ -238,7 +297,7 @@ def test_what_no_episode_measured_is_null() -> None:
     found = summary([failed])
     assert found["time_to_success_s"] == {"p50": None, "p90": None}
     assert found["jerk"] == {"rad": None}
-    assert found["handover"] == {"rad": {"p50": None, "p95": None, "max": None}}
+    assert found["handover"] == {"rad": {"mean": None, "p50": None, "p95": None, "max": None}}
 
 
 @given(st.integers(2, 9), st.integers(1, 200), st.integers(0, 2**20))

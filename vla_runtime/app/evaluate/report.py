@@ -64,8 +64,8 @@ class EvaluationReport:
 
 
 _HEADER = (
-    "latency", "success", "95 %", "time p50", "p90", "jerk", "accel p95", "hand-over p50", "p95", "max", "starved",
-    "limited", "other ends",
+    "latency", "success", "95 %", "time p50", "p90", "jerk", "at hand-overs", "accel p95", "hand-over p50", "p95",
+    "max", "starved", "limited", "other ends",
 )  # fmt: skip
 
 
@@ -83,6 +83,7 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         _number(seconds["p50"], " s"),
         _number(seconds["p90"], " s"),
         _number(found["jerk"][unit], f"{per}/s³"),
+        _number(found["boundary_jerk"][unit], f"{per}/s³"),
         _number(found["acceleration"][unit], f"{per}/s²"),
         *(_number(seam[name], per) for name in ("p50", "p95", "max")),
         str(found["starved_ticks"]),

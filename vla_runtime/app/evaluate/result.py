@@ -13,7 +13,10 @@ from vla_runtime.app.simulate import Outcome, Scenario
 from vla_runtime.core.spec import Unit
 from vla_runtime.core.types import F64
 
-__all__ = ["End", "EpisodeResult", "motion", "result_of"]
+__all__ = ["BOUNDARY_TICKS", "End", "EpisodeResult", "boundary_jerk", "motion", "result_of"]
+
+BOUNDARY_TICKS = 4
+"""A hand-over shows in the jerk of this many ticks, the first of which follows the new chunk."""
 
 End = Literal["success", "failure", "timeout", "refused", "fault"]
 
@@ -36,6 +39,7 @@ class EpisodeResult(msgspec.Struct, frozen=True):
     refusals: dict[str, int]
     interventions: dict[str, int]
     jerk: dict[str, float | None]
+    boundary_jerk: dict[str, float | None]
     acceleration: dict[str, float | None]
     handovers: dict[str, list[float]]
     log: str | None
@@ -65,6 +69,9 @@ def result_of(
         refusals=dict(metrics.chunks_refused),
         interventions=metrics.interventions_by_rule(),
         jerk={unit: jerk for unit, (jerk, _) in measured.items()},
+        boundary_jerk={
+            unit: boundary_jerk(commands[:, where], trace.takeovers, period_s) for unit, where in columns.items()
+        },
         acceleration={unit: acceleration for unit, (_, acceleration) in measured.items()},
         handovers={unit: [float(jump[where].max()) for jump in trace.handovers] for unit, where in columns.items()},
         log=log,
@@ -83,6 +90,17 @@ def motion(commands: F64, period_s: float) -> tuple[float | None, float | None]:
         float(np.sqrt(np.mean(jerk**2))) if jerk.size else None,
         float(np.quantile(acceleration, 0.95)) if acceleration.size else None,
     )
+
+
+def boundary_jerk(commands: F64, takeovers: Sequence[int], period_s: float) -> float | None:
+    """The path jerk of the ticks at hand-overs: each of ``takeovers``, indices of ``commands``, and those after it.
+
+    A tick after two takeovers counts once. None where no such tick has three before it.
+    """
+    at = sorted({index + later - 3 for index in takeovers for later in range(BOUNDARY_TICKS)})
+    jerk = np.diff(commands, 3, axis=0) / period_s**3
+    jerk = jerk[[row for row in at if 0 <= row < len(jerk)]]
+    return float(np.sqrt(np.mean(jerk**2))) if jerk.size else None
 
 
 def _columns(units: Sequence[Unit]) -> Mapping[str, list[int]]:

@@ -29,9 +29,12 @@ def summary(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "ends": {end: sum(result.end == end for result in results) for end in get_args(End)},
         "time_to_success_s": _quantiles([r.success_s for r in results if r.success_s is not None], p50=0.5, p90=0.9),
         "jerk": {unit: _median(result.jerk[unit] for result in results) for unit in units},
+        "boundary_jerk": {unit: _median(result.boundary_jerk[unit] for result in results) for unit in units},
         "acceleration": {unit: _median(result.acceleration[unit] for result in results) for unit in units},
         "handovers": len(jumps[units[0]]),
-        "handover": {unit: _quantiles(jumps[unit], p50=0.5, p95=0.95, max=1.0) for unit in units},
+        "handover": {
+            unit: {"mean": _mean(jumps[unit])} | _quantiles(jumps[unit], p50=0.5, p95=0.95, max=1.0) for unit in units
+        },
         "seconds": sum(result.seconds for result in results),
         "ticks": sum(result.ticks for result in results),
         "starved_ticks": sum(result.starved_ticks for result in results),
@@ -63,6 +66,10 @@ def _as_json(result: EpisodeResult) -> dict[str, Any]:
 
 def _quantiles(values: Sequence[float], **at: float) -> dict[str, float | None]:
     return {name: float(np.quantile(values, q)) if values else None for name, q in at.items()}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _median(values: Iterable[float | None]) -> float | None:

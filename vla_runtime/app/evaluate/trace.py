@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vla_runtime.control.interpolation import linear
 from vla_runtime.control.mode import Mode
 from vla_runtime.core.types import F64, ActionChunk, PlanRequest, RobotState, Tick
 
@@ -18,17 +17,20 @@ _PLANNED = frozenset({Mode.ALIGNING.value, Mode.RUNNING.value, Mode.HOLDING.valu
 class Trace:
     """A recorder.
 
-    ``commands``: those sent before the robot began to stop, f64[D] each. ``handovers``: f64[D] at each tick on which
-    a new chunk took over from one that still had a row, how far the two are apart at that instant. ``success_ns``: the
-    stamp of the first state that called the task done with success.
+    ``commands``: those sent before the robot began to stop, f64[D] each. ``handovers``: f64[D] at each takeover, the
+    first tick that follows another chunk than the tick before: how far the action wanted lies from where the two
+    before it led. ``takeovers``: which commands these ticks sent. ``success_ns``: the stamp of the first state that
+    called the task done with success.
     """
 
     def __init__(self) -> None:
         self.commands: list[tuple[float, ...]] = []
         self.handovers: list[F64] = []
+        self.takeovers: list[int] = []
         self.success_ns: int | None = None
-        self._chunks: dict[int, ActionChunk] = {}
         self._followed = -1
+        self._before: tuple[float, ...] | None = None
+        self._last: tuple[float, ...] | None = None
 
     def states(self, tick: int, states: Sequence[RobotState]) -> None:
         for state in states:
@@ -39,25 +41,18 @@ class Trace:
         """Nothing of it is measured."""
 
     def chunk(self, tick: int, chunk: ActionChunk, refusal: str) -> None:
-        if not refusal:
-            self._chunks[chunk.seq] = chunk
+        """What matters is what was done with it."""
 
     def tick(self, tick: Tick) -> None:
         if tick.command is not None and tick.mode in _PLANNED:
+            if tick.chunk_seq != self._followed:
+                self._take_over(tick.wanted)
             self.commands.append(tick.command)
-        if tick.chunk_seq != self._followed:
-            self._hand_over(tick)
-
-    def _hand_over(self, tick: Tick) -> None:
-        before, after = (_action_at(self._chunks.get(seq), tick.now_ns) for seq in (self._followed, tick.chunk_seq))
-        if before is not None and after is not None:
-            self.handovers.append(np.abs(after - before))
         self._followed = tick.chunk_seq
-        self._chunks = {seq: chunk for seq, chunk in self._chunks.items() if seq >= tick.chunk_seq}
+        self._before, self._last = self._last, tick.wanted
 
-
-def _action_at(chunk: ActionChunk | None, now_ns: int) -> F64 | None:
-    """As the scheduler has it."""
-    if chunk is None or not 0 <= now_ns - chunk.t0_ns < len(chunk.actions) * chunk.dt_ns:
-        return None
-    return linear(chunk.actions, now_ns - chunk.t0_ns, chunk.dt_ns)
+    def _take_over(self, wanted: tuple[float, ...] | None) -> None:
+        if wanted is None or self._last is None or self._before is None:
+            return
+        self.takeovers.append(len(self.commands))
+        self.handovers.append(np.abs(np.array(wanted) - 2.0 * np.array(self._last) + np.array(self._before)))
