@@ -24,6 +24,10 @@ from vla_runtime.core.errors import Fault, Refusal
 __all__ = ["Failure", "default_workers", "do_all", "sigterm_interrupts"]
 
 
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
+"""There is a worker for each core: its algebra and Mesa's renderer share that core with it."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """What a worker says in place of a result."""
 
@@ -91,7 +95,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ | _ONE_THREAD,
         )
         self._write(setup)
 

@@ -133,21 +133,25 @@ class Judge:
             return
         self._seconds += seconds
         task, scene = self._goal.task, self._scene
-        block = scene.block(self._goal.colour)
         limit = _SECONDS[task]
         if task == "push":
+            block = scene.block(self._goal.colour)
             inside = np.abs(block[:2] - scene.mat).max() <= _PUSH_INSIDE and block[2] < HALF_BLOCK + 0.01
             self._hold(bool(inside), seconds, _PUSH_HOLD_S)
-        else:
-            block[2] += HOVER[task] - HALF_BLOCK
-            distance = float(np.linalg.norm(scene.tcp - block))
-            if task == "reach":
-                self._hold(distance <= _REACH_TOLERANCE, seconds, _REACH_HOLD_S)
-            elif self._seconds > _TRACK_FROM_S:
-                self._near_s += seconds * (distance <= _TRACK_TOLERANCE)
-                share = self._near_s / (limit - _TRACK_FROM_S)
-                self.success = self._seconds >= limit and share >= _TRACK_SHARE
+        elif task == "reach":
+            self._hold(self._distance() <= _REACH_TOLERANCE, seconds, _REACH_HOLD_S)
+        elif self._seconds > _TRACK_FROM_S:
+            self._near_s += seconds * (self._distance() <= _TRACK_TOLERANCE)
+            share = self._near_s / (limit - _TRACK_FROM_S)
+            self.success = self._seconds >= limit and share >= _TRACK_SHARE
         self.done = self.success or self._seconds >= limit
+
+    def _distance(self) -> float:
+        """Of the finger tips from the place over the block."""
+        over = self._scene.block(self._goal.colour)
+        over[2] += HOVER[self._goal.task] - HALF_BLOCK
+        apart = self._scene.tcp - over
+        return math.sqrt(apart @ apart)
 
     def _hold(self, now: bool, seconds: float, long_enough_s: float) -> None:
         self._kept_s = self._kept_s + seconds if now else 0.0
