@@ -15,6 +15,7 @@ import pytest
 
 from vla_runtime.app.build import device_context
 from vla_runtime.app.load import load_config
+from vla_runtime.core.sampling import OPTIONAL_INPUTS, Sampling
 from vla_runtime.core.types import Frame
 from vla_runtime.plugins.cameras.zmq import FramePublisher, ZmqCamera
 from vla_runtime.plugins.devices.servo_arm import ServoArm
@@ -22,6 +23,8 @@ from vla_runtime.plugins.policies.onnx import OnnxPolicy
 from vla_runtime.plugins.registry import plugin_options
 from vla_runtime.plugins.robots.host import HostRobot
 from vla_runtime.testing import CameraContract, DeviceContract, PolicyContract, RobotContract
+
+from ..plugins.conditioned import condition
 
 POLICIES = Path(__file__).resolve().parents[2] / "robot_configs" / "policies"
 
@@ -118,6 +121,37 @@ class TestHostRobot(RobotContract):
 class TestOnnxPolicyToy(PolicyContract):
     def make(self):
         return OnnxPolicy(POLICIES / "toy.onnx")
+
+
+class Continuing(PolicyContract):
+    """The toy policy with every optional input."""
+
+    rtc = "off"
+
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path):
+        self.path = condition(POLICIES / "toy.onnx", OPTIONAL_INPUTS, tmp_path / "continuing.onnx")
+
+    def make(self):
+        policy = OnnxPolicy(self.path, sampling=Sampling(self.rtc))
+        assert policy.rtc == self.rtc
+        return policy
+
+
+class TestOnnxPolicyHeldToThePrefix(Continuing):
+    rtc = "prefix"
+
+
+class TestOnnxPolicyGuided(Continuing):
+    rtc = "guidance"
+
+
+class TestOnnxPolicyHeldAndGuided(Continuing):
+    rtc = "both"
+
+
+class TestOnnxPolicySampledAlone(Continuing):
+    rtc = "off"
 
 
 class TestOnnxPolicyArm(PolicyContract):

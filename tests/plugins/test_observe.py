@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vla_runtime.core.errors import ContractMismatch
+from vla_runtime.core.sampling import request_seed
 from vla_runtime.core.spec import CameraSpec
 from vla_runtime.core.types import CommittedChunk, Shot, StateTrack
+from vla_runtime.plugins.planners.continuing import continuation_at
 from vla_runtime.plugins.planners.fresh import CameraLimits
 from vla_runtime.plugins.planners.observe import NotReady, Observer, StateReader, fit, plan
 
@@ -84,7 +86,7 @@ def test_frames_go_to_the_policy_by_name_whatever_the_order_of_the_cameras() -> 
     for order in (["front", "wrist"], ["wrist", "front"]):
         reader = StateReader([entry.name for entry in SPEC.state], JOINTS, EXTRAS)
         seen = Observer(SPEC, {name: shown[name] for name in order}, reader, 0).observe(request(), NOW)
-        plan(policy, seen, 0, 0)
+        plan(policy, seen, request(), 0)
     for images, _, _ in policy.asked:
         assert np.array_equal(images["front"], picture(4, 6))
         assert np.array_equal(images["wrist"], picture(2, 3, 100))
@@ -118,7 +120,7 @@ def test_the_area_rule_averages_what_falls_together_and_keeps_the_channels() -> 
 def test_a_plan_carries_what_is_needed_to_place_and_to_repeat_it() -> None:
     policy = Policy()
     seen = observer(front=frame(30, seq=41)).observe(request(seq=6), NOW)
-    chunk = plan(policy, seen, 6, 2)
+    chunk = plan(policy, seen, request(6), 2)
     assert np.array_equal(chunk.actions, ACTIONS)
     assert (chunk.t0_ns, chunk.dt_ns) == (NOW - 30 * MS, 20 * MS)
     assert (chunk.seq, chunk.request_seq, chunk.policy_hash) == (2, 6, "cafe")
@@ -132,7 +134,7 @@ def test_an_untrained_instruction_never_reaches_the_policy() -> None:
     policy = Policy()
     seen = replace(observer().observe(request(), NOW), instruction="fly")
     with pytest.raises(ContractMismatch, match="'fly'"):
-        plan(policy, seen, 0, 0)
+        plan(policy, seen, request(), 0)
     assert policy.asked == []
 
 
@@ -148,7 +150,7 @@ def test_the_state_is_of_the_instant_that_the_contract_names(state_time: str, sh
     seen = observer(contract, front=frame(20), wrist=frame(5, (2, 3))).observe(asked, NOW)
     assert seen.state[0] == np.float32(shown)
     assert seen.robot.position[1] == pytest.approx(shown)
-    chunk = plan(Policy(spec=contract), seen, 0, 0)
+    chunk = plan(Policy(spec=contract), seen, asked, 0)
     assert chunk.state is seen.robot
 
 
@@ -176,21 +178,104 @@ def test_where_no_plan_is_in_use_there_is_nothing_to_continue() -> None:
         assert observer().observe(ended, NOW).continuation is None
 
 
-def test_only_a_policy_that_continues_is_told_what_is_committed() -> None:
-    told: list[object] = []
+class Told(Policy):
+    """One that keeps what it is told beyond its observation."""
 
-    class Continuing(Policy):
-        takes_prev_chunk = True
+    def __init__(self, **able) -> None:
+        super().__init__()
+        self.told: list[dict[str, object]] = []
+        for name, value in able.items():
+            setattr(self, name, value)
 
-        def infer(self, images, state, instruction_id, prev_chunk=None):
-            told.append(prev_chunk)
-            return super().infer(images, state, instruction_id)
+    def infer(self, images, state, instruction_id, **more):
+        self.told.append(more)
+        return super().infer(images, state, instruction_id)
 
-    observation = observer().observe(shifted(0), NOW)
-    plan(Policy(), observation, 0, 0)
-    assert told == []
-    plan(Continuing(), observation, 0, 0)
-    assert told == [observation.continuation.prev_chunk]
+
+def test_only_a_policy_that_samples_or_continues_is_told_what_it_continues_and_a_seed() -> None:
+    asked = shifted(0)
+    observation = observer().observe(asked, NOW)
+    plain = Told()
+    plan(plain, observation, asked, 0)
+    assert plain.told == [{}]
+    for able in ({"samples": True}, {"continues": True}, {"samples": True, "continues": True}):
+        policy = Told(**able)
+        plan(policy, observation, asked, 0)
+        assert policy.told == [{"continuation": observation.continuation, "seed": request_seed(asked)}]
+
+
+@pytest.mark.parametrize("rtc", ["off", "prefix", "guidance", "both"])
+def test_a_chunk_says_how_many_rows_were_held_if_any_were(rtc: str) -> None:
+    asked = replace(shifted(0), takeover_ns=NOW + 30 * MS)
+    observation = observer().observe(asked, NOW)
+    assert observation.continuation is not None
+    assert observation.continuation.delay == 2
+    assert plan(Told(continues=True, rtc=rtc), observation, asked, 0).delay == (None if rtc == "off" else 2)
+    free = observer().observe(request(), NOW)
+    assert plan(Told(continues=True, rtc=rtc), free, request(), 0).delay is None
+
+
+def test_the_seed_of_a_request_is_its_number_and_its_state() -> None:
+    asked = request()
+    assert request_seed(asked) == request_seed(request())
+    seeds = {request_seed(request(seq)) for seq in range(50)}
+    others = (request(velocity=(0.5, 0.7)), replace(asked, state=replace(asked.state, position=np.array([0.1, 0.3]))),
+              replace(asked, state=replace(asked.state, extras=np.array([8.0, 9.5]))))  # fmt: skip
+    assert len(seeds | set(map(request_seed, others))) == 53
+
+
+@given(st.integers(0, 2000), st.integers(1, 2000), st.integers(0, 500))
+def test_a_continuation_binds_the_rows_before_the_takeover_and_none_after_the_plans_end(
+    takeover_ms: int, end_ms: int, age_ms: int
+) -> None:
+    asked = shifted(0)
+    asked = replace(asked, committed=replace(asked.committed, end_ns=NOW + end_ms * MS),
+                    takeover_ns=NOW + takeover_ms * MS)  # fmt: skip
+    found = continuation_at(NOW - age_ms * MS, asked, 10, 20 * MS)
+    assert found is not None
+    at_ms = 20 * np.arange(10) - age_ms
+    assert 0 <= found.delay <= 9
+    assert (at_ms[: found.delay] < takeover_ms).all()
+    assert (at_ms[found.delay :] >= takeover_ms).all() or found.delay == 9
+    assert (found.weights[: found.delay] == 1).all()
+    assert ((found.weights[found.delay :] > 0) == (at_ms[found.delay :] < end_ms)).all()
+
+
+def moving(state_time: str, takeover_ms: float, velocity=(0.5, 0.6), end_ms: float = 1000):
+    """What is shown of a robot that is committed to rise by 0.1 a step of 20 ms, from 1 at 10 ms before now on."""
+    rows = (1 + 0.1 * np.arange(20, dtype=np.float32))[:, None].repeat(2, axis=1)
+    told = CommittedChunk(rows, NOW - 10 * MS, 20 * MS, NOW + round(end_ms * MS))
+    asked = replace(request(velocity=velocity), committed=told, takeover_ns=NOW + round(takeover_ms * MS))
+    seen = observer(msgspec.structs.replace(SPEC, state_time=state_time)).observe(asked, NOW)
+    return asked, seen
+
+
+def test_a_policy_of_the_takeover_is_shown_where_the_joints_are_committed_to_be_by_then() -> None:
+    asked, seen = moving("takeover", 100)
+    assert seen.robot.position.tolist() == pytest.approx([1.55, 1.55])
+    assert seen.robot.velocity.tolist() == pytest.approx([5.0, 5.0], rel=1e-5)
+    assert (seen.robot.stamp_ns, seen.robot.seq) == (NOW + 100 * MS, -1)
+    assert seen.robot.extras is asked.state.extras
+    assert seen.state.tolist() == pytest.approx([1.55, 9.0, 5.0])
+    for state_time in ("request", "capture"):
+        asked, seen = moving(state_time, 100)
+        assert seen.robot is asked.state
+
+
+def test_a_robot_that_measures_no_velocity_has_none_at_the_takeover() -> None:
+    contract = msgspec.structs.replace(SPEC, state_time="takeover", state=SPEC.state[:2])
+    asked, _ = moving("takeover", 100)
+    asked = replace(asked, state=replace(asked.state, velocity=None))
+    seen = Observer(contract, cameras(), StateReader(["turn.position", "target"], JOINTS, EXTRAS), 100 * MS)
+    assert seen.observe(asked, NOW).robot.velocity is None
+
+
+def test_where_no_plan_is_in_use_the_state_of_the_takeover_is_the_newest() -> None:
+    asked, seen = moving("takeover", 100, end_ms=0)
+    assert seen.robot is asked.state
+    asked = request()
+    contract = msgspec.structs.replace(SPEC, state_time="takeover")
+    assert observer(contract).observe(asked, NOW).robot is asked.state
 
 
 class Several:

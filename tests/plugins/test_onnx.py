@@ -11,6 +11,7 @@ import pytest
 from vla_runtime.core.errors import PolicyFileError
 from vla_runtime.core.golden import golden_images, golden_state
 from vla_runtime.core.spec import METADATA_KEY
+from vla_runtime.core.types import Continuation
 from vla_runtime.plugins.planners.golden import check_golden
 from vla_runtime.plugins.policies.onnx import OnnxPolicy
 
@@ -201,11 +202,12 @@ def continuing(model, onnx):
 def test_a_graph_that_takes_the_previous_chunk_is_given_it(tampered):
     policy, plain = OnnxPolicy(tampered(continuing)), OnnxPolicy(TOY)
     check_golden(policy)
-    assert policy.takes_prev_chunk
-    assert not plain.takes_prev_chunk
+    assert (policy.samples, policy.continues, policy.rtc) == (False, True, "off")
+    assert (plain.samples, plain.continues, plain.rtc) == (False, False, "off")
     images, state = golden_images(plain.spec), golden_state(plain.spec)
     previous = np.arange(32, dtype=np.float32).reshape(8, 4)
-    found = policy.infer(images, state, 0, prev_chunk=previous)
+    told = Continuation(previous, 3, np.ones(8, dtype=np.float32))
+    found = policy.infer(images, state, 0, continuation=told)
     assert np.array_equal(found, plain.infer(images, state, 0) + previous)
 
 

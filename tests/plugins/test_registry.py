@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from vla_runtime.core.errors import ConfigError
+from vla_runtime.core.sampling import Sampling
 from vla_runtime.plugins import registry
-from vla_runtime.plugins.registry import load_plugin, plugin_options
+from vla_runtime.plugins.registry import load_plugin, open_policy, plugin_options
 
 from ..blocked import TRAIN_EXTRA, blocking
 
@@ -54,6 +56,29 @@ def test_anyones_are_found_through_entry_points(monkeypatch):
     assert asked == ["vla_runtime.cameras"]
     with pytest.raises(ConfigError, match="valid: theirs, zmq"):
         load_plugin("cameras", "other")
+
+
+def test_only_a_policy_that_takes_sampling_is_given_it(monkeypatch):
+    given = []
+
+    class Plain:
+        def __init__(self, path, threads):
+            given.append((path, threads))
+
+    class Sampled:
+        def __init__(self, path, threads, sampling):
+            given.append((path, threads, sampling))
+
+    file = Path("policy")
+    asked = Sampling("guidance", 4)
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name, path: {"plain": Plain, "sampled": Sampled}[name])
+    open_policy("plain", file, 2, Sampling())
+    open_policy("plain", file, 2, Sampling("off"))
+    open_policy("sampled", file, 2, asked)
+    assert given == [(file, 2), (file, 2), (file, 2, asked)]
+    for sampling in (asked, Sampling("guidance"), Sampling(draws=4)):
+        with pytest.raises(ConfigError, match=r"\$\.policy: rtc .* draws given, policies of type 'plain' know neither"):
+            open_policy("plain", file, 2, sampling)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("policies", "torchscript"), ("devices", "toy_vla")])

@@ -150,6 +150,7 @@ def planner_settings(config: RobotConfig, ipc: Path, frame_endpoint: str = "") -
         frame_timeout_ns=_ns(config.policy.frame_timeout_ms),
         max_skew_ns=_ns(config.policy.max_skew_ms),
         frame_endpoint=frame_endpoint,
+        sampling=config.policy.sampling,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from vla_runtime.core.sampling import Rtc, Sampling
 from vla_runtime.core.spec import Unit
 
 __all__ = [
@@ -99,7 +100,7 @@ class ControlConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which policy file, and how it is run. ``replan_interval`` left out: open loop.
 
-    ``max_plan_age_ms`` 0: a chunk's whole length.
+    ``max_plan_age_ms`` 0: a chunk's whole length. ``rtc`` and ``draws``: see ``core.sampling``.
     """
 
     file: str
@@ -113,6 +114,12 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_plan_age_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
     frame_timeout_ms: Positive = 250.0
     max_skew_ms: Positive = 100.0
+    rtc: Rtc = "auto"
+    draws: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.rtc, self.draws)
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

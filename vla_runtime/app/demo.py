@@ -20,9 +20,8 @@ from vla_runtime.app.load import load_config
 from vla_runtime.app.replay.check import check_loop
 from vla_runtime.app.replay.film import write_film
 from vla_runtime.core.errors import ConfigError, Fault, Refusal
-from vla_runtime.core.protocols import Policy
 from vla_runtime.episode.reader import read_episode
-from vla_runtime.plugins.registry import load_plugin
+from vla_runtime.plugins.registry import open_policy
 
 __all__ = ["DemoOptions", "DemoReport", "demonstrate"]
 
@@ -113,7 +112,7 @@ def demonstrate(options: DemoOptions, say: Callable[[str], None]) -> DemoReport:
 
 
 def _known(config: RobotConfig) -> tuple[str, ...]:
-    policy: Policy = load_plugin("policies", config.policy.type)(Path(config.policy.file), 1)
+    policy = open_policy(config.policy.type, Path(config.policy.file), 1, config.policy.sampling)
     policy.close()
     return policy.spec.instruction.texts
 

@@ -62,7 +62,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     if arguments.policy is not None:
         if not Path(arguments.policy).is_file():
             raise PolicyFileError(f"there is no policy file {arguments.policy!r}")
-        findings["policy"] = reinfer(episode, policy_for(arguments.policy))
+        findings["policy"] = reinfer(episode, policy_for(arguments.policy, episode))
     if arguments.check or not (findings or arguments.recover or arguments.film):
         findings["check"] = check_loop(episode)
     for name, finding in findings.items():

@@ -38,8 +38,11 @@ def nearest(draws: F32, continuation: Continuation, scale: F32) -> int:
     """Which of ``draws`` f32[N, H, A] lies nearest to what is committed: the first, where several do.
 
     The squared distance to ``continuation.prev_chunk`` in units of ``scale`` f32[A] (the action's standard deviation),
-    each row weighted as the continuation says.
+    each row weighted as the continuation says. A draw with a value that is not finite is the farthest, a spread of 0
+    counts as 1.
     """
-    apart = (draws.astype(np.float64) - continuation.prev_chunk) / scale
-    distance = (apart**2).sum(axis=2) @ continuation.weights.astype(np.float64)
-    return int(np.argmin(distance))
+    apart = (draws.astype(np.float64) - continuation.prev_chunk) / np.where(scale > 0, scale, 1.0)
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        distance = (apart**2).sum(axis=2) @ continuation.weights.astype(np.float64)
+    finite = np.isfinite(draws).all(axis=(1, 2))
+    return int(np.argmin(np.where(finite, distance, np.inf)))

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import signature
+from pathlib import Path
 from typing import Any, Literal
 
 from vla_runtime.core.errors import ConfigError, MissingExtra, choices
+from vla_runtime.core.protocols import Policy
+from vla_runtime.core.sampling import Sampling
 from vla_runtime.plugins.convert import convert
 
-__all__ = ["Kind", "load_plugin", "plugin_options"]
+__all__ = ["Kind", "load_plugin", "open_policy", "plugin_options"]
 
 Kind = Literal["cameras", "robots", "policies", "devices", "envs"]
 
@@ -54,6 +58,28 @@ def load_plugin(kind: Kind, name: str, path: str = "") -> Any:
         if name in _EXTRA and not (error.name or "").startswith("vla_runtime"):
             raise MissingExtra(f"{kind} plug-in {name!r}", _EXTRA[name]) from error
         raise
+
+
+def open_policy(name: str, file: Path, threads: int, sampling: Sampling, path: str = "") -> Policy:
+    """The policy ``file``, opened by the plug-in ``type: name``; ``path`` is where the config says so.
+
+    Raises:
+        ConfigError: there is no such plug-in, or it cannot be told how to sample.
+        MissingExtra: its package is not installed.
+        PolicyFileError, ContractMismatch: what the plug-in refuses.
+    """
+    plugin = load_plugin("policies", name, path)
+    if "sampling" in signature(plugin).parameters:
+        sampled: Policy = plugin(file, threads, sampling=sampling)
+        return sampled
+    if sampling.rtc not in ("auto", "off") or sampling.draws != 1:
+        raise ConfigError(
+            f"rtc {sampling.rtc!r} and {sampling.draws} draws given, policies of type {name!r} know neither; expected "
+            "rtc: auto or off, and draws: 1",
+            "$.policy",
+        )
+    opened: Policy = plugin(file, threads)
+    return opened
 
 
 def plugin_options(plugin: Any, options: dict[str, Any], path: str) -> Any:

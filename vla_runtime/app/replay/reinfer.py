@@ -11,19 +11,19 @@ from vla_runtime.app.contract import check_contract
 from vla_runtime.app.replay.finding import Finding, logged_config
 from vla_runtime.core.errors import LogError
 from vla_runtime.core.protocols import Policy
+from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import Frame
 from vla_runtime.episode.reader import Episode
 from vla_runtime.plugins.planners.observe import Observer, StateReader, plan
-from vla_runtime.plugins.registry import load_plugin
+from vla_runtime.plugins.registry import open_policy
 
 __all__ = ["policy_for", "reinfer"]
 
 
-def policy_for(file: str) -> Policy:
-    """Open a policy file by its suffix."""
+def policy_for(file: str, episode: Episode) -> Policy:
+    """Open a policy file by its suffix, to be sampled as ``episode`` was."""
     kind = "torchscript" if Path(file).suffix == ".ts" else "onnx"
-    policy: Policy = load_plugin("policies", kind)(Path(file), 1)
-    return policy
+    return open_policy(kind, Path(file), 1, logged_config(episode).policy.sampling)
 
 
 def reinfer(episode: Episode, policy: Policy) -> Finding:
@@ -36,6 +36,8 @@ def reinfer(episode: Episode, policy: Policy) -> Finding:
     check_contract(policy.spec, config, episode.metadata["instruction"])
     states = StateReader([entry.name for entry in policy.spec.state], config.joint_names, config.extras)
     requests = {request.seq: request for group in episode.requests_by_tick.values() for request in group}
+    # A state of the takeover was no measurement: it is made again of what was committed.
+    ahead = "takeover" in (policy.spec.state_time, PolicySpec.from_json(episode.metadata["spec"]).state_time)
     finding = Finding()
     worst = np.zeros(len(config.joints))
     skipped = 0
@@ -51,8 +53,8 @@ def reinfer(episode: Episode, policy: Policy) -> Finding:
                 skipped += 1
                 continue
             observer = Observer(policy.spec, cameras, states, max_age_ns=1 << 62)
-            asked = request if chunk.state is None else replace(request, state=chunk.state)  # what was shown then
-            again = plan(policy, observer.observe(asked, request.stamp_ns), request.seq, chunk.seq)
+            asked = request if chunk.state is None or ahead else replace(request, state=chunk.state)  # what was shown
+            again = plan(policy, observer.observe(asked, request.stamp_ns), request, chunk.seq)
             error = np.abs(again.actions.astype(np.float64) - chunk.actions).max(axis=0)
             worst = np.maximum(worst, error)
             finding.compared += 1

@@ -14,7 +14,7 @@ from vla_runtime.core.protocols import Demonstrator, Device, Policy
 from vla_runtime.core.spec import ActionSpec, CameraSpec, Normalisation, PolicySpec, StateSpec
 from vla_runtime.plugins.planners.expert import Expert
 from vla_runtime.plugins.planners.golden import check_golden
-from vla_runtime.plugins.registry import load_plugin
+from vla_runtime.plugins.registry import open_policy as plugin_policy
 
 __all__ = ["expert_for", "instructions_of", "open_demonstrator", "open_policy"]
 
@@ -56,7 +56,8 @@ def open_policy(config: RobotConfig, instructions: Sequence[str]) -> Policy:
         PolicyFileError: it cannot be opened or does not reproduce its golden sample.
         ContractMismatch: it is for another robot, or was not trained on an instruction.
     """
-    policy: Policy = load_plugin("policies", config.policy.type, "$.policy.type")(Path(config.policy.file), 1)
+    given = config.policy
+    policy = plugin_policy(given.type, Path(given.file), 1, given.sampling, "$.policy.type")
     for instruction in instructions:
         check_contract(policy.spec, config, instruction)
     check_golden(policy)

@@ -26,7 +26,7 @@ from vla_runtime.plugins.planners.fresh import CameraLimits
 from vla_runtime.plugins.planners.golden import check_golden
 from vla_runtime.plugins.planners.observe import Observer, StateReader, plan
 from vla_runtime.plugins.planners.settings import PlannerSettings
-from vla_runtime.plugins.registry import load_plugin
+from vla_runtime.plugins.registry import open_policy
 from vla_runtime.wire import plan as wire
 from vla_runtime.wire.frames import encode_frame
 from vla_runtime.wire.sockets import open_socket, receive_all, send
@@ -112,7 +112,7 @@ class PlannerChild:
     def _answer(self, request: PlanRequest) -> None:
         try:
             observation = self._observer.observe(request, time.monotonic_ns())
-            chunk = plan(self._policy, observation, request.seq, self._chunks)
+            chunk = plan(self._policy, observation, request, self._chunks)
         except VlaError as error:
             send(self._socket, wire.encode(wire.NoPlan(request.seq, str(error))))
             return
@@ -154,7 +154,7 @@ def main(argv: list[str]) -> int:
     _die_with_parent(settings.parent_pid)
     _first_to_go()
     try:
-        policy = load_plugin("policies", settings.policy_type)(Path(settings.policy_file), settings.threads)
+        policy = open_policy(settings.policy_type, Path(settings.policy_file), settings.threads, settings.sampling)
         check_golden(policy)
         child = PlannerChild(settings, policy)
     except VlaError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from vla_runtime.core.rtc import prefix_weights
-from vla_runtime.core.types import F64, I64, CommittedChunk, Continuation, PlanRequest
+from vla_runtime.core.types import F64, I64, CommittedChunk, Continuation, PlanRequest, RobotState
 
-__all__ = ["committed_at", "continuation_at"]
+__all__ = ["committed_at", "continuation_at", "takeover_state"]
 
 
 def continuation_at(stamp_ns: int, request: PlanRequest, rows: int, dt_ns: int) -> Continuation | None:
@@ -15,12 +15,11 @@ def continuation_at(stamp_ns: int, request: PlanRequest, rows: int, dt_ns: int) 
 
     Where the request does not say when its answer will take over, that is taken to be when it was sent.
     """
-    committed = request.committed
-    if committed is None or committed.end_ns <= request.stamp_ns:
+    committed = _in_use(request)
+    if committed is None:
         return None
     prev_chunk = committed_at(committed, stamp_ns + np.arange(rows) * dt_ns).astype(np.float32)
-    takeover_ns = request.takeover_ns or request.stamp_ns
-    delay = min(_steps(takeover_ns - stamp_ns, dt_ns), rows - 1)
+    delay = min(_steps(_takeover_ns(request) - stamp_ns, dt_ns), rows - 1)
     overlap = min(_steps(committed.end_ns - stamp_ns, dt_ns), rows)
     return Continuation(prev_chunk, delay, prefix_weights(rows, delay, overlap))
 
@@ -35,6 +34,30 @@ def committed_at(committed: CommittedChunk, stamps_ns: I64) -> F64:
     here, there = rows[row], rows[np.minimum(row + 1, len(rows) - 1)]
     between: F64 = here + (at - row)[:, None] * (there - here)
     return between
+
+
+def takeover_state(request: PlanRequest, dt_ns: int) -> RobotState:
+    """Where the joints are committed to be when the answer takes over, and how fast: over the step around it.
+
+    What else the robot measures is the newest. Where no plan is in use, so is all of it.
+    """
+    newest, committed = request.state, _in_use(request)
+    if committed is None:
+        return newest
+    stamp_ns, half_ns = _takeover_ns(request), max(1, dt_ns // 2)
+    before, here, after = committed_at(committed, stamp_ns + np.array([-half_ns, 0, half_ns]))
+    velocity = None if newest.velocity is None else (after - before) / (2 * half_ns * 1e-9)
+    return RobotState(here, velocity, stamp_ns, -1, newest.extras)
+
+
+def _in_use(request: PlanRequest) -> CommittedChunk | None:
+    """What is committed, where a plan is in use."""
+    committed = request.committed
+    return None if committed is None or committed.end_ns <= request.stamp_ns else committed
+
+
+def _takeover_ns(request: PlanRequest) -> int:
+    return request.takeover_ns or request.stamp_ns
 
 
 def _steps(span_ns: int, dt_ns: int) -> int:

@@ -73,4 +73,4 @@ class InlinePlanner:
 
     def _infer(self, observation: Observation, request: PlanRequest, chunk_seq: int) -> ActionChunk:
         assert self._policy is not None
-        return plan(self._policy, observation, request.seq, chunk_seq)
+        return plan(self._policy, observation, request, chunk_seq)

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from vla_runtime.core.protocols import Camera, Policy
+from vla_runtime.core.sampling import request_seed
 from vla_runtime.core.spec import CameraSpec, PolicySpec
 from vla_runtime.core.state import StateInputs, state_at
 from vla_runtime.core.types import F32, U8, ActionChunk, Frame, Observation, PlanRequest, RobotState, Shot
-from vla_runtime.plugins.planners.continuing import continuation_at
+from vla_runtime.plugins.planners.continuing import continuation_at, takeover_state
 from vla_runtime.plugins.planners.fresh import CameraLimits, FreshCamera, NotReady
 from vla_runtime.plugins.planners.match import match
 
@@ -56,7 +57,7 @@ class Observer:
         max_skew_ns: int | None = None,
     ) -> None:
         self._rows, self._dt_ns = spec.chunk_length, spec.dt_ns
-        self._at_capture = spec.state_time == "capture"
+        self._state_time = spec.state_time
         self._states = states
         self._max_skew_ns = _ANY_SKEW_NS if max_skew_ns is None else max_skew_ns
         limits = limits or {}
@@ -83,7 +84,11 @@ class Observer:
         shots = {name: camera.shots(now_ns) for name, camera in self._cameras.items()}
         frames = self._frames(shots)
         stamp_ns = min((frame.capture_ns for frame in frames.values()), default=request.state.stamp_ns)
-        robot = state_at(stamp_ns, request.state, request.history) if self._at_capture else request.state
+        robot = request.state
+        if self._state_time == "capture":
+            robot = state_at(stamp_ns, request.state, request.history)
+        elif self._state_time == "takeover":
+            robot = takeover_state(request, self._dt_ns)
         continuation = continuation_at(stamp_ns, request, self._rows, self._dt_ns)
         return Observation(frames, self._states.read(robot), request.instruction, stamp_ns, robot, continuation)
 
@@ -139,21 +144,23 @@ def fit(pixels: U8, camera: CameraSpec) -> U8:
     return resized
 
 
-def plan(policy: Policy, observation: Observation, request_seq: int, chunk_seq: int) -> ActionChunk:
-    """Run ``policy`` once."""
+def plan(policy: Policy, observation: Observation, request: PlanRequest, chunk_seq: int) -> ActionChunk:
+    """Run ``policy`` once, for ``request``."""
     images = {camera.name: fit(observation.images[camera.name].pixels, camera) for camera in policy.spec.cameras}
     instruction_id = policy.spec.instruction.encode(observation.instruction)
-    more = {}
-    if getattr(policy, "takes_prev_chunk", False) and observation.continuation is not None:
-        more = {"prev_chunk": observation.continuation.prev_chunk}
+    continuation, more = observation.continuation, {}
+    if getattr(policy, "samples", False) or getattr(policy, "continues", False):
+        more = {"continuation": continuation, "seed": request_seed(request)}
+    held = continuation is not None and getattr(policy, "rtc", "off") != "off"
     actions = policy.infer(images, observation.state, instruction_id, **more)
     return ActionChunk(
         actions=actions,
         t0_ns=observation.stamp_ns,
         dt_ns=policy.spec.dt_ns,
         seq=chunk_seq,
-        request_seq=request_seq,
+        request_seq=request.seq,
         policy_hash=policy.hash,
         frames={name: frame.seq for name, frame in observation.images.items()},
         state=observation.robot,
+        delay=continuation.delay if continuation is not None and held else None,
     )

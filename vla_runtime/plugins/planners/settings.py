@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from vla_runtime.core.sampling import Sampling
+
 __all__ = ["CameraSetting", "PlannerSettings"]
 
 
@@ -37,3 +39,4 @@ class PlannerSettings(msgspec.Struct, frozen=True):
     frame_timeout_ns: int
     max_skew_ns: int
     frame_endpoint: str
+    sampling: Sampling = Sampling()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: a robot r
 import onnxruntime
 
 from vla_runtime.core.errors import PolicyFileError
+from vla_runtime.core.sampling import OPTIONAL_INPUTS, Sampler, Sampling
 from vla_runtime.core.spec import METADATA_KEY, PolicySpec
-from vla_runtime.core.types import F32, U8
+from vla_runtime.core.types import F32, U8, Continuation
 
 __all__ = ["OnnxPolicy"]
 
-_PREV_CHUNK = "prev_chunk"
+
+_ANY = "any"
 
 
 class OnnxPolicy:
@@ -27,12 +29,14 @@ class OnnxPolicy:
 
     Args:
         threads: inference threads. They do not spin while idle: spinning would take the control loop's core.
+        sampling: how it continues the plan in use, and how many chunks it draws.
 
     Raises:
         PolicyFileError: no ONNX file, no contract inside, or inputs that are not the contract's.
+        ContractMismatch: the graph cannot do what ``sampling`` asks for.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, sampling: Sampling = Sampling()) -> None:
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -52,28 +56,36 @@ class OnnxPolicy:
         if contract is None:
             raise PolicyFileError(f"{path} holds no policy contract ({METADATA_KEY}); make the file with vla-export")
         self.spec = PolicySpec.from_json(contract)
-        self.takes_prev_chunk = any(entry.name == _PREV_CHUNK for entry in self._session.get_inputs())
-        self._check_inputs(path)
+        takes = {entry.name for entry in self._session.get_inputs()} & set(OPTIONAL_INPUTS)
+        self._check_tensors(path, takes)
+        self._sampler = Sampler(self.spec, takes, sampling)
+        self.samples, self.continues, self.rtc = self._sampler.samples, self._sampler.continues, self._sampler.rtc
 
-    def infer(self, images: Mapping[str, U8], state: F32, instruction_id: int, prev_chunk: F32 | None = None) -> F32:
-        """One observation in, one chunk f32[H, A] out; ``prev_chunk`` f32[H, A] for a graph that takes it, else 0."""
+    def infer(
+        self,
+        images: Mapping[str, U8],
+        state: F32,
+        instruction_id: int,
+        *,
+        continuation: Continuation | None = None,
+        seed: int = 0,
+    ) -> F32:
+        """One observation in, one chunk f32[H, A] out. ``seed``: of the noise."""
         inputs = {f"image.{camera.name}": images[camera.name][None] for camera in self.spec.cameras}
         if self.spec.state:
             inputs["state"] = state[None]
         inputs["instruction_id"] = np.array([instruction_id], dtype=np.int64)
-        if self.takes_prev_chunk:
-            none = np.zeros((self.spec.chunk_length, len(self.spec.actions)), dtype=np.float32)
-            inputs[_PREV_CHUNK] = (none if prev_chunk is None else prev_chunk)[None]
+        inputs |= self._sampler.inputs(continuation, seed)
         try:
-            chunk: F32 = self._session.run(["action_chunk"], inputs)[0][0]
+            chunks: F32 = self._session.run(["action_chunk"], inputs)[0]
         except Exception as error:  # as above
             raise PolicyFileError(f"the policy cannot be run: {str(error).strip()}") from error
-        return chunk
+        return self._sampler.choose(chunks, continuation)
 
     def close(self) -> None:
         del self._session
 
-    def _check_inputs(self, path: Path) -> None:
+    def _check_tensors(self, path: Path, takes: Collection[str]) -> None:
         found = _tensors(self._session.get_inputs())
         expected: dict[str, tuple[object, ...]] = {
             f"image.{camera.name}": ("tensor(uint8)", camera.height, camera.width, 3) for camera in self.spec.cameras
@@ -81,19 +93,28 @@ class OnnxPolicy:
         if self.spec.state:
             expected["state"] = ("tensor(float)", len(self.spec.state))
         expected["instruction_id"] = ("tensor(int64)",)
-        if self.takes_prev_chunk:
-            expected[_PREV_CHUNK] = ("tensor(float)", self.spec.chunk_length, len(self.spec.actions))
+        rows, columns = self.spec.chunk_length, len(self.spec.actions)
+        optional: dict[str, tuple[object, ...]] = {
+            "noise": ("tensor(float)", _ANY, rows, columns),
+            "prev_chunk": ("tensor(float)", rows, columns),
+            "delay": ("tensor(int64)",),
+            "prefix_weights": ("tensor(float)", rows),
+        }
+        expected |= {name: optional[name] for name in takes}
         if found != expected:
             raise PolicyFileError(f"{path} takes the inputs {found}, its contract says {expected}")
         outputs = _tensors(self._session.get_outputs())
-        chunk = {"action_chunk": ("tensor(float)", self.spec.chunk_length, len(self.spec.actions))}
+        chunk = {"action_chunk": ("tensor(float)", rows, columns)}
         if outputs != chunk:
             raise PolicyFileError(f"{path} gives the outputs {outputs}, its contract says {chunk}")
 
 
 def _tensors(entries: Sequence[onnxruntime.NodeArg]) -> dict[str, tuple[object, ...]]:
-    """Name to type and shape without the batch, which is dynamic or 1."""
-    return {entry.name: (entry.type, *_without_batch(entry.shape)) for entry in entries}
+    """Name to type and shape without the batch, which is dynamic or 1; what else is dynamic is ``_ANY``."""
+    return {
+        entry.name: (entry.type, *(size if isinstance(size, int) else _ANY for size in _without_batch(entry.shape)))
+        for entry in entries
+    }
 
 
 def _without_batch(shape: list[int | str | None]) -> list[int | str | None]:
