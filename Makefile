@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DEMO_SEED := 1000007
 
-.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop clean
+.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks clean
 
 env: $(VENV)/.dev
 
@@ -76,6 +76,10 @@ bench: env  ## start-up, memory, recovery, success over sockets, the arm in real
 
 bench-loop: env  ## the control loop against a bare C loop, 4 minutes; as root under SCHED_FIFO
 	$(BIN)/python -m benchmarks.loop --json
+
+bench-chunks: env  ## executors of action chunks under delay; hours, goes on where it was interrupted; writes the report
+	$(BIN)/python -m benchmarks.chunks
+	$(BIN)/python -m benchmarks.chunks --report
 
 clean:
 	rm -rf build dist $(VENV) $(ROBOT) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
