@@ -86,7 +86,7 @@ class SimArm:
     def step(self, command: F64 | None) -> None:
         """One period under ``command`` f64[7]; None holds the pose."""
         if command is not None:
-            self._held = np.clip(command, self._scene.low, self._scene.high)
+            self._held = np.minimum(np.maximum(command, self._scene.low), self._scene.high)
         self._scene.step(self._held, self._substeps)
         if command is not None:
             self._steps += not self._judge.done
