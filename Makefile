@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DEMO_SEED := 1000007
 
-.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks clean
+.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks bench-peers clean
 
 env: $(VENV)/.dev
 
@@ -80,6 +80,9 @@ bench-loop: env  ## the control loop against a bare C loop, 4 minutes; as root u
 bench-chunks: env  ## executors of action chunks under delay; hours, goes on where it was interrupted; writes the report
 	$(BIN)/python -m benchmarks.chunks
 	$(BIN)/python -m benchmarks.chunks --report
+
+bench-peers: env  ## vla-run beside other executors of chunks, each from the package index: 3 GB, 40 minutes
+	$(BIN)/python -m benchmarks.peers --json
 
 clean:
 	rm -rf build dist $(VENV) $(ROBOT) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
