@@ -26,6 +26,7 @@ from vla_runtime.plugins.cameras.zmq import FramePublisher
 from vla_runtime.plugins.planners.settings import CameraSetting
 from vla_runtime.wire.clock import ClockService
 
+from ..plugins.conditioned import condition
 from . import live
 from .realtime.test_entering import UNPRIVILEGED
 
@@ -44,7 +45,7 @@ def test_a_robot_that_is_ready_is_said_to_be_and_all_of_it_was_looked_at(tmp_pat
     code, report, said = live.finish(*live.RUN, "--robot", config(tmp_path), *QUICK)
     assert code == 0, said
     assert (report["exit"], report["failures"]) == ("done", [])
-    assert report["policy"]["name"] == "toy"
+    assert (report["policy"]["name"], report["policy"]["rtc"]) == ("toy", "off")
     assert report["robot"]["answers"]
     assert report["robot"]["states_per_s"] > 5
     assert report["cameras"]["image"]["seen"]
@@ -79,6 +80,25 @@ def test_missing_rights_are_a_warning_that_names_the_script(tmp_path: Path) -> N
     assert report["rights"]["rtprio"] == 0
     assert report["realtime"]["policy"] == "other"
     assert said.count("realtime.sh") == 1
+
+
+def test_a_policy_that_cannot_continue_as_the_config_asks_is_refused_with_both_sides(tmp_path: Path) -> None:
+    robot = config(tmp_path)
+    asking = yaml.safe_load(robot.read_text())
+    asking["policy"]["rtc"] = "guidance"
+    robot.write_text(yaml.safe_dump(asking))
+    code, report, said = live.finish(*live.RUN, "--robot", robot, *QUICK)
+    assert code == 2, said
+    (failure,) = report["failures"]
+    assert "policy.rtc: the robot asks for guidance, for which a policy takes prev_chunk, prefix_weights" in failure
+    assert report["policy"] == {"name": None, "hash": None, "rtc": None}
+
+
+def test_a_policy_that_continues_is_said_to(tmp_path: Path) -> None:
+    policy = condition(live.SHIPPED / "policies" / "toy.onnx", {"prev_chunk", "delay"}, tmp_path / "policy.onnx")
+    code, report, said = live.finish(*live.RUN, "--robot", config(tmp_path), "--policy", policy, *QUICK)
+    assert code == 0, said
+    assert report["policy"]["rtc"] == "prefix"
 
 
 def test_a_policy_of_another_robot_is_refused_and_the_rest_is_still_looked_at(tmp_path: Path) -> None:

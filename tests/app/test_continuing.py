@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -81,6 +82,19 @@ def test_a_log_of_one_re_executes_and_re_infers_bit_for_bit(rtc, draws, state_ti
     assert again.compared == len(answered(logged)) > 10
     held = [chunk.delay is not None for _, chunk, _ in answered(logged)]
     assert held == [False] + [rtc != "off"] * (len(held) - 1)
+
+
+@pytest.mark.parametrize("what", ["committed", "takeover"])
+def test_a_loop_that_asks_for_another_plan_than_the_log_says_is_not_the_same(what: str, tmp_path: Path) -> None:
+    logged = episode(config(Path(TRACKER.policy.file)), tmp_path / "episode.mcap")
+    tick, (request,) = [*logged.requests_by_tick.items()][3]
+    assert request.committed is not None
+    other = replace(request, takeover_ns=request.takeover_ns + 1)
+    if what == "committed":
+        rows = replace(request.committed, actions=np.nextafter(request.committed.actions, np.float32(9)))
+        other = replace(request, committed=rows)
+    found = check_loop(replace(logged, requests_by_tick={**logged.requests_by_tick, tick: [other]}))
+    assert found.differences == [f"tick {tick}: another plan was asked for than the log says"]
 
 
 def test_what_the_policy_cannot_do_is_refused_before_anything_moves() -> None:

@@ -19,16 +19,16 @@ SPREAD = 0.01
 """What noise of 1 adds to an action."""
 
 
-def condition(source: Path, takes: Collection[str], out: Path, state_time: str | None = None) -> Path:
+def condition(source: Path, takes: Collection[str], out: Path, state_time: str = "", dt_ns: int = 0) -> Path:
     """The policy ``source`` with the inputs ``takes``: its chunk plus noise, drawn to the previous chunk by the
-    weights, the rows before the delay replaced by it. Its golden sample is made anew.
+    weights, the rows before the delay replaced by it. Its golden sample is made anew; ``state_time`` and ``dt_ns``,
+    where they are given, are its contract's.
     """
     model = onnx.load(str(source))
     (entry,) = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
     spec = PolicySpec.from_json(entry.value)
     wound(model, takes, spec.chunk_length, len(spec.actions))
-    if state_time is not None:
-        spec = msgspec.structs.replace(spec, state_time=state_time)
+    spec = msgspec.structs.replace(spec, state_time=state_time or spec.state_time, dt_ns=dt_ns or spec.dt_ns)
     with tempfile.NamedTemporaryFile(suffix=".onnx") as draft:
         entry.value = spec.to_json().decode()
         onnx.save(model, draft.name)

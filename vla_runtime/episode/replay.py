@@ -67,17 +67,18 @@ class ReplayPlanner:
 
 
 class TickCatcher:
-    """A recorder that keeps the last tick, and the refusals of its chunks."""
+    """A recorder that keeps the last tick, and the requests and the refusals of chunks since they were cleared."""
 
     def __init__(self) -> None:
         self.last: Tick | None = None
         self.refusals: list[str] = []
+        self.requests: list[PlanRequest] = []
 
     def states(self, tick: int, states: Sequence[RobotState]) -> None:
         """Inputs: they are the tape's."""
 
     def request(self, tick: int, request: PlanRequest) -> None:
-        """Its number is in the tick."""
+        self.requests.append(request)
 
     def chunk(self, tick: int, chunk: ActionChunk, refusal: str) -> None:
         self.refusals.append(refusal)

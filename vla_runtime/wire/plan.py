@@ -65,10 +65,13 @@ class Measured(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """The planner has its policy loaded and its golden sample checked. ``contract``: the PolicySpec as JSON."""
+    """The planner has its policy loaded and its golden sample checked. ``contract``: the PolicySpec as JSON; ``rtc``:
+    how the policy keeps to what is committed.
+    """
 
     policy_hash: str
     contract: bytes
+    rtc: str = "off"
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True, array_like=True):

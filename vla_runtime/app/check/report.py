@@ -34,6 +34,7 @@ class CheckReport:
     machine: Machine = field(default_factory=look_at_machine)
     policy_name: str | None = None
     policy_hash: str | None = None
+    policy_rtc: str | None = None
     robot: RobotSeen | None = None
     cameras: dict[str, Sight] = field(default_factory=dict)
     joints_without_jerk_limit: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ class CheckReport:
             "failures": self.failures,
             "machine": machine,
             "rights": granted,
-            "policy": {"name": self.policy_name, "hash": self.policy_hash},
+            "policy": {"name": self.policy_name, "hash": self.policy_hash, "rtc": self.policy_rtc},
             "robot": {
                 "answers": self.robot is not None,
                 "states_per_s": self.robot and round(self.robot.states_per_s, 1),

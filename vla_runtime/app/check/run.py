@@ -126,7 +126,9 @@ class _Check:
                 self.report.found("refused", "policy", str(error))
                 return
             self.report.policy_name, self.report.policy_hash = spec.name, planner.policy_hash
-            self.report.found("ok", "policy", f"{spec.name} ({planner.policy_hash}): contract and golden sample hold")
+            self.report.policy_rtc = planner.rtc
+            text = f"{spec.name} ({planner.policy_hash}): contract and golden sample hold; rtc {planner.rtc}"
+            self.report.found("ok", "policy", text)
 
     def _robot(self, ipc: Path) -> None:
         states: list[RobotState] = []

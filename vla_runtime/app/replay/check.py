@@ -11,7 +11,7 @@ from vla_runtime.app.replay.finding import Finding, distance, logged_config
 from vla_runtime.control.cause import Stop
 from vla_runtime.core.errors import LogError
 from vla_runtime.core.spec import PolicySpec
-from vla_runtime.core.types import Tick
+from vla_runtime.core.types import PlanRequest, Tick
 from vla_runtime.episode.reader import Episode
 from vla_runtime.episode.replay import ReplayPlanner, ReplayRobot, Tape, TickCatcher
 
@@ -40,6 +40,7 @@ def check_loop(episode: Episode) -> Finding:
             break
         tape.tick = logged
         caught.refusals.clear()
+        caught.requests.clear()
         loop.tick(logged.now_ns - logged.late_ns)
         assert caught.last is not None
         finding.compared += 1
@@ -47,6 +48,9 @@ def check_loop(episode: Episode) -> Finding:
         refusals = [refusal for _, refusal in episode.chunks_by_tick.get(logged.index, ())]
         if refusals != caught.refusals:
             finding.differ(f"tick {logged.index}: chunks refused now {caught.refusals}, then {refusals}")
+        asked = episode.requests_by_tick.get(logged.index, ())
+        if list(map(_told, asked)) != [_told(mine, then) for mine, then in zip(caught.requests, asked, strict=False)]:
+            finding.differ(f"tick {logged.index}: another plan was asked for than the log says")
     return finding
 
 
@@ -61,6 +65,14 @@ def _compare_ticks(now: Tick, then: Tick, finding: Finding) -> None:
                 finding.differ(f"tick {then.index}: {name} is {mine}, the log says {logged}", distance(mine, logged))
         elif mine != logged:
             finding.differ(f"tick {then.index}: {name} is {mine!r}, the log says {logged!r}")
+
+
+def _told(request: PlanRequest, then: PlanRequest | None = None) -> tuple[object, ...]:
+    """What ``request`` says that the planner does not know; of the takeover only what was logged ``then``."""
+    committed = request.committed
+    rows = () if committed is None else (committed.actions.tobytes(), committed.t0_ns, committed.dt_ns)
+    takeover_ns = 0 if then is not None and not then.takeover_ns else request.takeover_ns
+    return request.seq, request.stamp_ns, takeover_ns, *rows
 
 
 def _bits(values: Sequence[float] | None) -> bytes | None:

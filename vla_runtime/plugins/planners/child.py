@@ -73,7 +73,8 @@ class PlannerChild:
 
     def run(self) -> None:
         """Until the parent is gone."""
-        send(self._socket, wire.encode(wire.Ready(self._policy.hash, self._policy.spec.to_json())))
+        kept = getattr(self._policy, "rtc", "off")
+        send(self._socket, wire.encode(wire.Ready(self._policy.hash, self._policy.spec.to_json(), kept)))
         beat_ns = 0
         while os.getppid() == self._parent_pid:
             now_ns = time.monotonic_ns()

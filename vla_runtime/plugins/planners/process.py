@@ -77,6 +77,8 @@ class ProcessPlanner:
         """By camera, the clock that stamps its frames, where it is another machine's."""
         self.no_plan: str = ""
         self.policy_hash = ""
+        self.rtc = "off"
+        """How the policy keeps to what is committed."""
         self._contract = b""
         self._refusal = ""
         self._dead: list[subprocess.Popen[bytes]] = []
@@ -252,7 +254,7 @@ class ProcessPlanner:
             return
         self._ready_ns = now_ns
         self._failure = ""
-        self.policy_hash, self._contract = message.policy_hash, message.contract
+        self.policy_hash, self._contract, self.rtc = message.policy_hash, message.contract, message.rtc
 
 
 def _ending(code: int) -> str:
