@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     store = Store(options.out)
     if options.report:
-        return _report(store, options.code or store.code, options.docs)
+        return _report(store, options.code, options.docs)
     wanted = [one for one in EXECUTORS if one.name in options.executors]
     usable = available(wanted, lambda line: print(line, flush=True))
     episodes = {"track": options.rollouts, "react": -(-options.trials // STEPS), "clock": _CLOCK_EPISODES}
@@ -54,15 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _report(store: Store, code: str, docs: Path) -> int:
-    cells = list(store.read())
-    found = {cell: data["found"] for cell, data in cells if data["depends_on"]["code"] == code}
+def _report(store: Store, code: str | None, docs: Path) -> int:
+    found = store.of_code(code) if code else store.current(available(EXECUTORS, print))
     if not found:
-        versions = Counter(data["depends_on"]["code"] for _, data in cells)
-        known = ", ".join(f"{version} ({count} cells)" for version, count in versions.items()) or "none"
-        print(f"there is no cell of code version {code}; there are: {known}; choose one with --code", file=sys.stderr)
+        known = ", ".join(f"{version} ({count} cells)" for version, count in store.versions().items()) or "none"
+        wanted = code or f"{store.code}, this one"
+        print(f"there is no cell of code version {wanted}; there are: {known}; choose with --code", file=sys.stderr)
         return 2
-    (docs / "chunks-results.md").write_text(page(found, _NAMES, code))
+    (docs / "chunks-results.md").write_text(page(found, _NAMES, code or store.code))
     (docs / "chunks.svg").write_text(plot(found, _NAMES))
     print(f"{len(found)} cells in {docs / 'chunks-results.md'} and {docs / 'chunks.svg'}")
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,37 @@ class Store:
         draft.write_text(json.dumps({"depends_on": self.depends_on(cell, executor), "found": found}, indent=1) + "\n")
         draft.replace(path)
 
-    def read(self) -> Iterator[tuple[Cell, dict[str, Any]]]:
-        """Every cell of any version, with ``depends_on`` and ``found``."""
-        for path in sorted(self._directory.glob("*.json")):
+    def current(self, executors: Sequence[Executor]) -> dict[Cell, dict[str, Any]]:
+        """The figures that ``executors`` would get again today."""
+        table = {one.name: one for one in executors}
+        return _largest(
+            (cell, data)
+            for path, cell, data in self._read()
+            if cell.executor in table and path.name == self.path(cell, table[cell.executor]).name
+        )
+
+    def of_code(self, code: str) -> dict[Cell, dict[str, Any]]:
+        """The figures of that code version, the newest of each cell."""
+        return _largest((cell, data) for _, cell, data in self._read() if data["depends_on"]["code"] == code)
+
+    def versions(self) -> Counter[str]:
+        """How many cells there are of each code version."""
+        return Counter(data["depends_on"]["code"] for _, _, data in self._read())
+
+    def _read(self) -> Iterator[tuple[Path, Cell, dict[str, Any]]]:
+        """Every file, oldest first."""
+        for path in sorted(self._directory.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
             data = json.loads(path.read_text())
-            yield Cell(**data["depends_on"]["cell"]), data
+            yield path, Cell(**data["depends_on"]["cell"]), data
+
+
+def _largest(cells: Iterable[tuple[Cell, dict[str, Any]]]) -> dict[Cell, dict[str, Any]]:
+    """The figures: of several cells of one executor under one delay, those with the most episodes, then the last."""
+    best: dict[str, tuple[Cell, dict[str, Any]]] = {}
+    for cell, data in cells:
+        if cell.name not in best or cell.episodes >= best[cell.name][0].episodes:
+            best[cell.name] = cell, data["found"]
+    return dict(best.values())
 
 
 def _config_of(executor: Executor) -> dict[str, Any]:

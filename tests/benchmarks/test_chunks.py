@@ -247,11 +247,25 @@ def test_an_interrupted_campaign_leaves_whole_cells_and_goes_on(tmp_path: Path) 
     store = Store(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run(CLOCKS, store, 1, interrupt)
-    assert len(list(store.read())) == len(list(tmp_path.iterdir())) == 2
+    assert len(store.current(EXECUTORS)) == len(list(tmp_path.iterdir())) == 2
     said: list[str] = []
     run(CLOCKS, store, 1, said.append)
     assert said[0] == "4 cells, 2 of them there already"
-    assert {cell for cell, _ in store.read()} == set(CLOCKS)
+    assert set(store.current(EXECUTORS)) == set(CLOCKS)
+
+
+def test_what_is_stale_is_not_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = replace(CLOCKS[0], episodes=1), CLOCKS[0]
+    store = Store(tmp_path)
+    for cell, value in ((small, 1), (large, 2), (small, 3)):
+        store.write(cell, LATEST, {"value": value})
+    assert store.current([LATEST]) == {large: {"value": 2}}
+    assert store.current([replace(LATEST, changes={"chunks": {"strategy": "x"}}), RESTART]) == {}
+    assert store.versions() == {store.code: 2}
+    monkeypatch.setattr("benchmarks.chunks.cells.code_version", lambda: "new")
+    later = Store(tmp_path)
+    assert later.current([LATEST]) == {}
+    assert later.of_code(store.code) == {large: {"value": 2}}
 
 
 def test_two_episodes_of_the_arm_become_tables_and_a_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -261,7 +275,7 @@ def test_two_episodes_of_the_arm_become_tables_and_a_plot(tmp_path: Path, capsys
             "--parts", "track,clock", "--workers", "1", "--out", str(out), "--docs", str(docs)]  # fmt: skip
     assert main(argv) == 0
     assert "8 of 8 cells" in capsys.readouterr().out
-    found = {cell.name: data["found"] for cell, data in Store(out).read()}
+    found = {cell.name: own for cell, own in Store(out).current([LATEST, RESTART]).items()}
     latest, restart = (found[f"track-{name}-constant-6"] for name in ("latest", "restart"))
     assert latest["episodes"] == restart["episodes"] == len(latest["succeeded"]) == 2
     assert latest["handover"]["rad"]["mean"] > 0
