@@ -96,8 +96,8 @@ CONTESTANTS = {
     for contestant in (
         Contestant("ideal", "no plan: the true motion on absolute deadlines", None, "with_nothing"),
         Contestant("ours", f"{_OURS}; chunks as they are by default", ENVIRONMENTS["ours"]),
-        Contestant("ours-blend", f"{_OURS}; strategy blend over 4 rows", ENVIRONMENTS["ours"],
-                   chunks={"strategy": "blend", "blend_rows": 4}),
+        Contestant("ours-blend", f"{_OURS}; blend over 4 rows, cubic", ENVIRONMENTS["ours"],
+                   chunks={"strategy": "blend", "blend_rows": 4, "interpolation": "cubic"}),
         Contestant("ours-ensemble", f"{_OURS}; strategy ensemble", ENVIRONMENTS["ours"],
                    chunks={"strategy": "ensemble"}),
         Contestant("openpi", "Runtime + PolicyAgent + ActionChunkBroker, action_horizon half of the chunk",
