@@ -99,11 +99,11 @@ def test_an_unknown_robot_is_refused_with_the_known_ones(robot, expected):
 @pytest.mark.parametrize(
     ("path", "key", "said"),
     [
-        ((), "jionts", "$.jionts: unknown key; valid: cameras, control, "),
+        ((), "jionts", "$.jionts: unknown key; valid: cameras, chunks, "),
         (
             ("joints", 3),
             "velocty",
-            "$.joints[3].velocty: unknown key; valid: acceleration, align_tolerance, jerk, lead, name, ",
+            "$.joints[3].velocty: unknown key; valid: acceleration, align_tolerance, interpolation, jerk, ",
         ),
         (
             ("cameras", 1),

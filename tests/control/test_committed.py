@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from vla_runtime.control.cause import Stop
 from vla_runtime.control.committed import Committed
+from vla_runtime.control.interpolation import Trajectory
 from vla_runtime.control.safety import JointLimits
-from vla_runtime.core.types import ActionChunk
+from vla_runtime.control.strategies import Blend, Plan
+from vla_runtime.core.types import ActionChunk, CommittedChunk
 
 from .world import DT, HASH, HIGH, JOINTS, LOW, MS, PERIOD, VELOCITY, H, Robot, World, constant, rows
 
@@ -15,8 +17,18 @@ LIMITS = JointLimits(JOINTS, np.array(LOW), np.array(HIGH), np.array(VELOCITY))
 NOW = 1_000 * MS
 
 
-def plan(actions, t0_ns: int = NOW) -> ActionChunk:
-    return ActionChunk(np.asarray(actions, dtype=np.float32), t0_ns, DT, 0, 0, HASH)
+def plan(actions, t0_ns: int = NOW, lead_ns: int = 0) -> Plan:
+    chunk = ActionChunk(np.asarray(actions, dtype=np.float32), t0_ns, DT, 0, 0, HASH)
+    begin_ns = t0_ns - lead_ns
+    return Plan(chunk, Trajectory(chunk.actions, DT), begin_ns, begin_ns, begin_ns + H * DT)
+
+
+def chunk(memory: Committed, followed: Plan | None, now_ns: int) -> CommittedChunk | None:
+    return memory.chunk(followed, followed.at if followed else _nowhere, now_ns)
+
+
+def _nowhere(instant_ns: int) -> list[float]:
+    raise AssertionError("there is no plan to ask")
 
 
 def committed(*sent: tuple[int, tuple[float, float]]) -> Committed:
@@ -27,11 +39,11 @@ def committed(*sent: tuple[int, tuple[float, float]]) -> Committed:
 
 
 def test_before_the_first_command_nothing_is_committed() -> None:
-    assert committed().chunk(plan(rows(0, 0)), NOW) is None
+    assert chunk(committed(), plan(rows(0, 0)), NOW) is None
 
 
 def test_without_a_plan_the_robot_stays_where_it_was_told_to_be() -> None:
-    found = committed((NOW - PERIOD, (0.1, 0.2)), (NOW, (0.25, 0.5))).chunk(None, NOW)
+    found = chunk(committed((NOW - PERIOD, (0.1, 0.2)), (NOW, (0.25, 0.5))), None, NOW)
     assert found is not None
     assert (found.t0_ns, found.dt_ns) == (NOW, DT)
     assert found.actions.tolist() == [[0.25, 0.5]] * H
@@ -42,10 +54,10 @@ def test_a_plan_says_where_to_go_until_its_last_row_is_over() -> None:
     told = committed((NOW, (0.25, 0.5)))
     end_ns = NOW + H * DT
     for now_ns in (NOW, end_ns - 1):
-        found = told.chunk(plan(rows(0.3, 0.3)), now_ns)
+        found = chunk(told, plan(rows(0.3, 0.3)), now_ns)
         assert found is not None
         assert found.end_ns == end_ns
-    found = told.chunk(plan(rows(0.3, 0.3)), end_ns)
+    found = chunk(told, plan(rows(0.3, 0.3)), end_ns)
     assert found is not None
     assert (found.t0_ns, found.end_ns) == (end_ns, end_ns)
     assert found.actions.tolist() == [[0.25, 0.5]] * H
@@ -53,7 +65,7 @@ def test_a_plan_says_where_to_go_until_its_last_row_is_over() -> None:
 
 def test_rows_whose_time_has_come_are_what_was_sent_then_and_not_what_was_wanted() -> None:
     sent = [(NOW + k * PERIOD, (k / 64, 0.0)) for k in range(13)]
-    found = committed(*sent).chunk(plan(rows(0.9, 0.9)), NOW + 12 * PERIOD)
+    found = chunk(committed(*sent), plan(rows(0.9, 0.9)), NOW + 12 * PERIOD)
     assert found is not None
     assert found.actions[:4, 0].tolist() == [0, 4 / 64, 8 / 64, 12 / 64]
 
@@ -61,7 +73,7 @@ def test_rows_whose_time_has_come_are_what_was_sent_then_and_not_what_was_wanted
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=H, max_size=H), st.integers(0, H * 4))
 def test_rows_to_come_are_inside_the_limits_and_no_faster_than_the_joints(wanted, ticks: int) -> None:
     now = NOW + ticks * PERIOD
-    found = committed((now, (0.5, -0.5))).chunk(plan(wanted), now)
+    found = chunk(committed((now, (0.5, -0.5))), plan(wanted), now)
     assert found is not None
     coming = [i for i in range(H) if NOW + i * DT > now]
     before = np.array([0.5, -0.5])
@@ -90,3 +102,24 @@ def test_a_request_of_the_loop_says_what_the_loop_sent() -> None:
             at = told.t0_ns + i * told.dt_ns
             if at < request.stamp_ns and at in sent:
                 assert row.tolist() == np.array(sent[at], dtype=np.float32).tolist()
+
+
+def test_rows_to_come_are_those_of_the_strategy_and_not_of_one_chunk() -> None:
+    blend = Blend(4, DT)
+    old, new = plan(rows(0.0, 0.0)), plan(rows(0.03, 0.03), NOW + DT)
+    plans = blend.follow((old,), new)
+    told = committed((NOW + DT, (0.0, 0.0)))
+    found = told.chunk(plans[-1], lambda instant_ns: blend.at(plans, instant_ns), NOW + DT)
+    assert found is not None
+    path = [blend.at(plans, NOW + (1 + i) * DT)[0] for i in range(H)]
+    assert found.actions[1:, 0].tolist() == np.array(path[1:], dtype=np.float32).tolist()
+    assert 0.0 < path[1] < path[2] < path[4] == np.float32(0.03)
+
+
+def test_with_a_lead_a_row_is_the_command_sent_so_much_earlier() -> None:
+    lead = 2 * PERIOD
+    sent = [(NOW + k * PERIOD, (k / 64, 0.0)) for k in range(13)]
+    found = chunk(committed(*sent), plan(rows(0.9, 0.9), NOW + lead, lead), NOW + 12 * PERIOD)
+    assert found is not None
+    assert (found.t0_ns, found.end_ns) == (NOW + lead, NOW + lead + H * DT)
+    assert found.actions[:4, 0].tolist() == [0, 4 / 64, 8 / 64, 12 / 64]

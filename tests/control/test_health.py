@@ -32,7 +32,7 @@ def situation(**changes) -> Situation:
         "state": state(),
         "wanted": np.zeros(2),
         "covered_ns": NOW,
-        "checked": True,
+        "opening": None,
         "aligned": False,
         "stop": None,
         "planner": PlannerStatus(up=True),
@@ -88,14 +88,14 @@ def test_a_start_on_a_limit_is_inside() -> None:
 
 
 def test_a_first_action_too_far_is_refused_with_joint_values_and_tolerance() -> None:
-    far = {"checked": False, "mode": Mode.ALIGNING, "state": state((0.25, 0.5)), "wanted": np.array([0.3, 1.25])}
+    far = {"mode": Mode.ALIGNING, "state": state((0.25, 0.5)), "opening": np.array([0.3, 1.25])}
     cause = cause_of(Event.REFUSE, **far)
     assert cause.kind == "refused"
     for part in ("'elbow'", "1.25", "0.5", "align_tolerance 0.5"):
         assert part in cause.text
-    assert Event.REFUSE not in names(**(far | {"checked": True}))
-    assert Event.REFUSE not in names(**(far | {"wanted": np.array([0.35, 1.0])}))
-    assert Event.REFUSE in names(**(far | {"wanted": np.array([0.25, math.nan])}))
+    assert Event.REFUSE not in names(**(far | {"opening": None}))
+    assert Event.REFUSE not in names(**(far | {"opening": np.array([0.35, 1.0])}))
+    assert Event.REFUSE in names(**(far | {"opening": np.array([0.25, math.nan])}))
 
 
 def test_a_stop_gives_the_event_of_its_kind() -> None:
@@ -163,7 +163,7 @@ def test_events_come_in_order_of_rank_and_a_plan_is_either_there_or_not(
 ) -> None:
     found = names(
         mode=mode, still_ns=NOW - entered * MS, state=robot, wanted=wanted, covered_ns=NOW - covered * MS,
-        checked=checked, aligned=aligned, stop=stop,
+        opening=None if checked else wanted, aligned=aligned, stop=stop,
     )  # fmt: skip
     ranks = [list(Event).index(event) for event in found]
     assert ranks == sorted(ranks)

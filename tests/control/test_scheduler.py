@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vla_runtime.control.scheduler import Scheduler
+from vla_runtime.control.strategies import Blend, Ensemble, Latest
 from vla_runtime.core.types import ActionChunk
 
 MS = 1_000_000
@@ -118,6 +119,7 @@ REFUSED = {
     "only NaN": ({"actions": np.full_like(GOOD, np.nan)}, "not finite", ["row 0", "shoulder"]),
     "the future": ({"t0_ns": 3 * DT + 2 * MS}, "future", ["2.0 ms"]),
     "the past": ({"t0_ns": -5 * DT}, "past", ["160.0 ms"]),
+    "too short a delay": ({"delay": 0}, "delay", ["0 rows", "0.50 have passed"]),
 }
 
 
@@ -233,6 +235,70 @@ def test_a_refused_answer_is_asked_for_again_at_once(change) -> None:
     plan.next_request(0)
     assert plan.accept(replace(clock_chunk(0, 0), **change), MS) != ""
     assert plan.wants_plan(2 * MS)
+
+
+@given(st.integers(0, H - 1), st.integers(0, H * DT - 1), st.integers(0, 3 * DT))
+def test_a_chunk_that_continues_too_few_rows_for_its_real_delay_is_refused(delay: int, late: int, lead: int) -> None:
+    plan = scheduler(lead_ns=lead)
+    refusal = plan.accept(replace(clock_chunk(0, plan.next_request(0)), delay=delay), late)
+    if late + lead >= H * DT:
+        assert refusal.startswith("past:")
+    else:
+        assert refusal.startswith("delay:") is (late + lead > delay * DT)
+        assert bool(refusal) is refusal.startswith("delay:")
+
+
+def test_after_such_a_refusal_the_next_request_allows_for_the_delay_that_was() -> None:
+    plan = scheduler()
+    assert plan.accept(replace(clock_chunk(0, plan.next_request(0)), delay=1), DT) == ""
+    plan.next_request(2 * DT)
+    assert plan.takeover_at(2 * DT) == 3 * DT
+    assert plan.accept(replace(clock_chunk(2 * DT, 1), delay=1), 5 * DT).startswith("delay:")
+    assert plan.wants_plan(5 * DT)
+    assert plan.takeover_at(5 * DT) == 8 * DT
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, 4 * DT), st.integers(0, 3 * DT), st.integers(0, H * DT))
+def test_with_a_lead_every_row_is_sent_so_much_before_its_time(lead: int, late: int, into: int) -> None:
+    plan = scheduler(lead_ns=lead)
+    t0 = 1_000 * MS
+    if plan.accept(clock_chunk(t0, plan.next_request(t0)), t0 + late):
+        assert late + lead >= H * DT
+        return
+    now = t0 + late + into
+    action = plan.action_at(now)
+    meant = (now + lead) / MS
+    if now + lead >= t0 + H * DT:
+        assert action is None
+    else:
+        assert action[0] == pytest.approx(min(meant, (t0 + (H - 1) * DT) / MS), abs=1e-9)
+    assert plan.takeover_at(now) == now + late + lead
+
+
+def test_where_a_plan_ran_out_only_a_blend_coasts_and_it_begins_where_the_plan_ended() -> None:
+    for strategy, coasts in ((Latest(), False), (Ensemble(0.01), False), (Blend(4, DT), True)):
+        plan = scheduler(strategy=strategy)
+        assert plan.coast_at(0) is None
+        plan.accept(clock_chunk(0, plan.next_request(0)), 0)
+        assert plan.coast_at(H * DT - 1) is None
+        assert (plan.coast_at(H * DT) is not None) is coasts
+    last = plan.action_at(H * DT - 1)
+    assert plan.coast_at(H * DT)[0] == pytest.approx(last[0], abs=1e-4)
+    assert plan.covered_ns == H * DT - 1
+    assert plan.coast_at(50 * DT)[0] == pytest.approx((H - 1) * 20 + 4 / 3 * 20)
+    plan.drop()
+    assert plan.coast_at(50 * DT) is None
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, H * 20), st.integers(1, 60))
+def test_no_row_is_blended_from_once_it_is_too_old(limit_ms: int, after_ms: int) -> None:
+    """What coasts goes at most as far beyond the age limit as the row after it, and a blend's share of the way."""
+    plan = scheduler(strategy=Blend(4, DT), max_age_ns=limit_ms * MS)
+    plan.accept(clock_chunk(0, plan.next_request(0)), 0)
+    coasting = plan.coast_at((limit_ms + after_ms) * MS)
+    assert coasting[0] <= limit_ms + 20 + 4 / 3 * 20 + 1e-9
 
 
 @pytest.mark.parametrize("wrong", [0, -1, H + 1])

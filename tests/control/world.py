@@ -154,8 +154,8 @@ class World:
         self.settings = LoopSettings(
             PERIOD, limits, np.array(tolerance), 100 * MS, 500 * MS, 50 * MS, history_ns=history_ns
         )
-        fields = {"answer_timeout_ns": 100 * MS, "start_ns": self.start}
-        self.scheduler = Scheduler(joints=JOINTS, chunk_length=H, dt_ns=DT, policy_hash=HASH, **(fields | scheduling))
+        fields = {"joints": JOINTS, "chunk_length": H, "dt_ns": DT, "policy_hash": HASH, "start_ns": self.start}
+        self.scheduler = Scheduler(**(fields | {"answer_timeout_ns": 100 * MS} | scheduling))
         parts = Parts(
             self.clock,
             self.robot,

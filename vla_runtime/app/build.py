@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_runtime.app.config import CameraConfig, RobotConfig
+from vla_runtime.app.config import CameraConfig, ChunksConfig, RobotConfig
 from vla_runtime.control.cause import Stop
 from vla_runtime.control.health import LoopSettings
 from vla_runtime.control.loop import ControlLoop
 from vla_runtime.control.parts import Parts
 from vla_runtime.control.safety import JointLimits, default_chain
 from vla_runtime.control.scheduler import Scheduler
+from vla_runtime.control.strategies import Blend, Ensemble, Latest, Strategy
 from vla_runtime.core.protocols import Clock, DeviceCamera, DeviceContext, Planner, Recorder, Robot
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F64
@@ -66,10 +67,23 @@ def build_loop(
         max_age_ns=_ns(config.policy.max_plan_age_ms) or None,
         start_ns=start_ns,
         first_request=first_request,
+        strategy=_strategy(config.chunks, spec.dt_ns),
+        interpolation=[joint.interpolation or config.chunks.interpolation for joint in config.joints],
+        lead_ns=_ns(config.chunks.actuation_lead_ms),
     )
     safety = default_chain(settings.limits, settings.period_ns)
     parts = Parts(clock, robot, planner, scheduler, safety, recorder, stop)
     return ControlLoop(parts, settings, instruction, start_ns, episode)
+
+
+def _strategy(chunks: ChunksConfig, dt_ns: int) -> Strategy:
+    match chunks.strategy:
+        case "latest":
+            return Latest()
+        case "blend":
+            return Blend(chunks.blend_rows, dt_ns)
+        case "ensemble":
+            return Ensemble(chunks.ensemble_decay)
 
 
 def _history_ns(config: RobotConfig, spec: PolicySpec) -> int:

@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from vla_runtime.control.interpolation import Interpolation
+from vla_runtime.control.strategies import StrategyName
 from vla_runtime.core.sampling import Rtc, Sampling
 from vla_runtime.core.spec import Unit
 
 __all__ = [
     "CameraConfig",
+    "ChunksConfig",
     "ControlConfig",
     "CpusConfig",
     "DeviceConfig",
@@ -37,6 +40,7 @@ class JointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``acceleration`` and ``jerk`` come together, for all joints or for none: without them only speed is limited.
     ``lead`` bounds how far ahead of its measured position a joint is sent; left out, it is not bounded.
+    ``interpolation`` left out: that of ``chunks``.
     """
 
     name: Name
@@ -47,6 +51,7 @@ class JointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acceleration: Positive | None = None
     jerk: Positive | None = None
     lead: Positive | None = None
+    interpolation: Interpolation | None = None
 
 
 class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +127,16 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Sampling(self.rtc, self.draws)
 
 
+class ChunksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the policy's chunks become one motion. ``actuation_lead_ms``: commands are sent so long ahead."""
+
+    strategy: StrategyName = "latest"
+    blend_rows: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 4.0
+    ensemble_decay: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.01
+    interpolation: Interpolation = "linear"
+    actuation_lead_ms: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 0.0
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where episodes are written; "" for nowhere."""
 
@@ -164,6 +179,7 @@ class RobotConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cameras: tuple[CameraConfig, ...]
     control: ControlConfig
     policy: PolicyConfig
+    chunks: ChunksConfig = ChunksConfig()
     extras: tuple[Name, ...] = ()
     robot: LinkConfig = LinkConfig()
     host: Literal["local", "remote"] = "remote"

@@ -86,4 +86,9 @@ def _time(spec: PolicySpec, config: RobotConfig) -> list[str]:
             f"replan_interval: the robot asks for {interval} steps of a chunk, "
             f"the policy's chunks have {spec.chunk_length}"
         )
+    lead_ms, chunk_ms = config.chunks.actuation_lead_ms, spec.chunk_length * spec.dt_ns / 1e6
+    if lead_ms >= chunk_ms:
+        differences.append(
+            f"actuation_lead_ms: commands are sent {lead_ms:g} ms ahead, the policy's chunks last {chunk_ms:g} ms"
+        )
     return differences

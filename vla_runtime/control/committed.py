@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
 from vla_runtime.control.safety import JointLimits
-from vla_runtime.core.types import F32, F64, ActionChunk, CommittedChunk
+from vla_runtime.control.strategies import Plan
+from vla_runtime.core.types import F64, CommittedChunk
 
 __all__ = ["Committed"]
 
@@ -32,34 +34,36 @@ class Committed:
         """``command`` f64[D] was sent at ``now_ns``."""
         self._sent.append((now_ns, command))
 
-    def chunk(self, plan: ActionChunk | None, now_ns: int) -> CommittedChunk | None:
+    def chunk(self, plan: Plan | None, path: Callable[[int], list[float]], now_ns: int) -> CommittedChunk | None:
         """Rows on the grid of ``plan``, or from now on where there is none; None before the first command.
 
-        A row whose time has come is the command that was in force then. A later one is the plan's, inside the position
-        limits and no farther from the row before it than the speed limit allows. Without a plan, or after its last row,
-        the robot stays.
+        A row whose time has come is the command that was in force then. A later one is what ``path``, the plans that
+        count as the strategy joins them, says for its time, inside the position limits and no farther from the row
+        before it than the speed limit allows. Without a plan, or one that has run out, the robot stays.
         """
         if not self._sent:
             return None
         _, last = self._sent[-1]
-        end_ns = now_ns if plan is None else plan.t0_ns + len(plan.actions) * plan.dt_ns
-        if plan is None or end_ns <= now_ns:
+        if plan is None or plan.end_ns <= now_ns:
             return CommittedChunk(np.tile(last, (self._rows, 1)).astype(np.float32), now_ns, self._dt_ns, now_ns)
-        past = min(max(0, (now_ns - plan.t0_ns) // self._dt_ns + 1), self._rows)
+        past = min(max(0, (now_ns - plan.begin_ns) // self._dt_ns + 1), self._rows)
         rows = np.empty((self._rows, len(last)))
         for i in range(past):
-            rows[i] = self._in_force(plan.t0_ns + i * self._dt_ns)
+            rows[i] = self._in_force(plan.begin_ns + i * self._dt_ns)
+        for i in range(past, self._rows):
+            rows[i] = path(plan.begin_ns + i * self._dt_ns)
         if past < self._rows:
-            self._to_come(plan.actions[past:], last, rows[past:])
-        return CommittedChunk(rows.astype(np.float32), plan.t0_ns, self._dt_ns, end_ns)
+            self._limit(rows[past:], last)
+        t0_ns = plan.chunk.t0_ns
+        return CommittedChunk(rows.astype(np.float32), t0_ns, self._dt_ns, t0_ns + plan.end_ns - plan.begin_ns)
 
     def _in_force(self, stamp_ns: int) -> F64:
         """The last command sent by then, or the first one known."""
         return self._sent[max(0, bisect_right(self._sent, stamp_ns, key=_stamp) - 1)][1]
 
-    def _to_come(self, actions: F32, last: F64, rows: F64) -> None:
-        """Fill ``rows`` with ``actions`` as they may follow ``last``."""
-        np.maximum(actions, self._limits.low, out=rows)
+    def _limit(self, rows: F64, last: F64) -> None:
+        """Make of ``rows`` what may follow ``last``."""
+        np.maximum(rows, self._limits.low, out=rows)
         np.minimum(rows, self._limits.high, out=rows)
         step = self._limits.velocity * (self._dt_ns * 1e-9)
         before = np.empty_like(rows)

@@ -42,8 +42,8 @@ class Situation(msgspec.Struct, frozen=True, eq=False):
     """What is known in one tick, before its mode is decided.
 
     ``gap_ns``: since the tick before, None in the first. ``still_ns``: since when the mode lasts and no command has
-    moved. ``covered_ns``: when a row last covered a tick. ``checked``: the first action was found near enough.
-    ``aligned``: the last command was the policy's own, not one on the way to it.
+    moved. ``covered_ns``: when a row last covered a tick. ``opening``: row 0 of the first plan, until it was found near
+    enough. ``aligned``: the last command was the policy's own, not one on the way to it.
     """
 
     now_ns: int
@@ -53,7 +53,7 @@ class Situation(msgspec.Struct, frozen=True, eq=False):
     state: RobotState | None
     wanted: F64 | None
     covered_ns: int
-    checked: bool
+    opening: F64 | None
     aligned: bool
     stop: Stop | None
     planner: PlannerStatus
@@ -85,7 +85,7 @@ def health(now: Situation, settings: LoopSettings) -> Iterator[tuple[Event, Caus
             )
         if now.mode is Mode.IDLE and (outside := _outside_limits(state, settings)):
             yield Event.REFUSE, Cause("refused", outside)
-        if now.wanted is not None and not now.checked and (far := _too_far(now.wanted, state, settings)):
+        if now.opening is not None and (far := _too_far(now.opening, state, settings)):
             yield Event.REFUSE, Cause("refused", far)
     if stop is not None:
         yield Event.STOP, Cause(stop.kind, stop.text)
@@ -125,12 +125,12 @@ def _outside_limits(state: RobotState, settings: LoopSettings) -> str:
     )
 
 
-def _too_far(wanted: F64, state: RobotState, settings: LoopSettings) -> str:
-    near = np.abs(wanted - state.position) <= settings.align_tolerance
+def _too_far(opening: F64, state: RobotState, settings: LoopSettings) -> str:
+    near = np.abs(opening - state.position) <= settings.align_tolerance
     if near.all():
         return ""
     i = int(np.flatnonzero(~near)[0])
     return (
-        f"the policy's first action for joint {settings.limits.joints[i]!r} is {wanted[i]:.4g}, the joint is measured "
+        f"the policy's first action for joint {settings.limits.joints[i]!r} is {opening[i]:.4g}, the joint is measured "
         f"at {state.position[i]:.4g}: farther than align_tolerance {settings.align_tolerance[i]:.4g}"
     )

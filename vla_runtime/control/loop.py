@@ -82,9 +82,10 @@ class ControlLoop:
         if self.state is None or not self.mode.plans or not self.parts.scheduler.wants_plan(now):
             return -1
         seq = self.parts.scheduler.next_request(now)
-        committed = self.commander.committed.chunk(self.parts.scheduler.chunk, now)
+        scheduler = self.parts.scheduler
+        committed = self.commander.committed.chunk(scheduler.plan, scheduler.path_at, now)
         continues = committed is not None and committed.end_ns > now
-        takeover_ns = self.parts.scheduler.takeover_at(now) if continues else 0
+        takeover_ns = scheduler.takeover_at(now) if continues else 0
         request = PlanRequest(
             seq, now, self.state, self.instruction, self.episode, self.history.track(), committed, takeover_ns
         )
@@ -105,8 +106,10 @@ class ControlLoop:
         self._last_ns = now
         still_ns = max(self.mode.entered_ns, self.commander.moved_ns)
         aligned = self.mode.mode is Mode.ALIGNING and self.commander.arrived
+        # Row 0 answers the pose that was shown; a late plan's first executed row is as far on as it is late.
+        opening = None if self._checked or wanted is None else self.parts.scheduler.opening()
         situation = Situation(now, gap_ns, self.mode.mode, still_ns, self.state, wanted,
-                              self.parts.scheduler.covered_ns, self._checked, aligned, stop, planner)  # fmt: skip
+                              self.parts.scheduler.covered_ns, opening, aligned, stop, planner)  # fmt: skip
         changed = self.mode.update(now, health(situation, self.settings))
         self._checked = self._checked or (wanted is not None and self.mode.moves)
         if changed and self.mode.over:
@@ -116,7 +119,9 @@ class ControlLoop:
         """Send what may be sent of ``wanted``; where no plan is followed, what brings the robot to rest."""
         if not self.mode.moves or self.state is None:
             return None
-        verdict = self.commander.next(wanted if self.mode.follows else None, self.state.position, now)
+        if not self.mode.follows:
+            wanted = self.parts.scheduler.coast_at(now) if self.mode.mode is Mode.HOLDING else None
+        verdict = self.commander.next(wanted, self.state.position, now)
         self.parts.robot.write(verdict.command, now)
         return verdict
 

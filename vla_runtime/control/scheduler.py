@@ -1,7 +1,8 @@
 """Which row of which chunk belongs to now, and when to ask for the next one.
 
 Chunks are scheduled by *capture time*: row i is meant for t0 + i dt, where t0 is the capture stamp of the
-observation. Rows already past when a chunk arrives are dropped by that rule alone, whatever the delay was.
+observation. Rows already past when a chunk arrives are dropped by that rule alone, whatever the delay was. With an
+actuation lead l every row is sent l before its time. Where chunks overlap, the strategy makes one motion of them.
 
 H = chunk length, dt = policy step, s = ``replan_interval`` (steps executed from each chunk), d = delay in steps.
 """
@@ -14,14 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from vla_runtime.control.delay import DelayEstimate
-from vla_runtime.control.interpolation import Trajectory
+from vla_runtime.control.interpolation import Interpolation, Trajectory
+from vla_runtime.control.strategies import Latest, Plan, Plans, Strategy
 from vla_runtime.core.types import F64, ActionChunk
 
 __all__ = ["Scheduler"]
 
 
 class Scheduler:
-    """Holds the newest valid chunk of one episode.
+    """Holds the valid chunks of one episode that still count.
 
     Args:
         joints: names of the action dimensions, for messages.
@@ -35,6 +37,9 @@ class Scheduler:
             such limit.
         start_ns: when the episode began. ``covered_ns`` counts from there: the last instant that a row covered.
         first_request: the first request's number. Continue it over episodes, and no late answer is taken for another.
+        strategy: how overlapping chunks become one motion.
+        interpolation: how each joint gets from row to row, in the order of ``joints``; left out, linear.
+        lead_ns: actuation lead: what is sent now is meant for so much later.
     """
 
     def __init__(
@@ -49,6 +54,9 @@ class Scheduler:
         max_age_ns: int | None = None,
         start_ns: int = 0,
         first_request: int = 0,
+        strategy: Strategy | None = None,
+        interpolation: Sequence[Interpolation] = (),
+        lead_ns: int = 0,
     ) -> None:
         steps = chunk_length if replan_interval is None else replan_interval
         if not 1 <= steps <= chunk_length:
@@ -61,9 +69,10 @@ class Scheduler:
         self._reach_ns = rows_ns if max_age_ns is None else min(rows_ns, max_age_ns)
         self._policy_hash = policy_hash
         self._answer_timeout_ns = answer_timeout_ns
-        self._chunk: ActionChunk | None = None
-        self._trajectory: Trajectory | None = None
-        self._takeover_ns = 0
+        self._strategy = strategy or Latest()
+        self._interpolation = tuple(interpolation)
+        self._lead_ns = lead_ns
+        self._plans: Plans = ()
         self._delay = DelayEstimate()
         self._sent: dict[int, int] = {}
         self._last_request_seq = first_request - 1
@@ -78,14 +87,14 @@ class Scheduler:
         return self._shape[0], self._dt_ns
 
     @property
-    def chunk(self) -> ActionChunk | None:
-        """The chunk in use."""
-        return self._chunk
+    def plan(self) -> Plan | None:
+        """The newest chunk in use, on the clock."""
+        return self._plans[-1] if self._plans else None
 
     @property
     def chunk_seq(self) -> int:
-        """The chunk in use, -1 while there is none."""
-        return -1 if self._chunk is None else self._chunk.seq
+        """The newest chunk in use, -1 while there is none."""
+        return self._plans[-1].chunk.seq if self._plans else -1
 
     @property
     def next_seq(self) -> int:
@@ -96,15 +105,14 @@ class Scheduler:
         """True when a request sent now will be answered when s steps of this chunk have been executed, or later."""
         if self._waiting_since_ns is not None:
             return now_ns - self._waiting_since_ns >= self._answer_timeout_ns
-        if self._chunk is None:
+        if not self._plans:
             return True
-        end_ns = self._chunk.t0_ns + self._reach_ns
-        next_takeover_ns = min(self._takeover_ns + self._steps_ns, end_ns)
-        return now_ns >= next_takeover_ns - self._delay.at(now_ns)
+        newest = self._plans[-1]
+        return now_ns + self._delay.at(now_ns) >= min(newest.takeover_ns + self._steps_ns, newest.end_ns)
 
     def takeover_at(self, now_ns: int) -> int:
-        """When the answer to a request sent now is expected to take over."""
-        return now_ns + self._delay.at(now_ns)
+        """What instant the first command is for that follows the answer to a request sent now, as far as is known."""
+        return now_ns + self._delay.at(now_ns) + self._lead_ns
 
     def next_request(self, now_ns: int) -> int:
         """Note that a request is sent now and return its sequence number."""
@@ -117,10 +125,12 @@ class Scheduler:
         """Take ``chunk`` over, or refuse all of it. Returns the reason of the refusal, "" if it was accepted."""
         reason = self._refusal(chunk, now_ns)
         if reason:
-            self.refused[reason.partition(":")[0]] += 1
+            kind = reason.partition(":")[0]
+            self.refused[kind] += 1
+            if kind == "delay":  # else the next one would be conditioned on as short a delay
+                self._delay.add(now_ns - self._sent[chunk.request_seq], now_ns)
         else:
-            self._chunk, self._trajectory = chunk, Trajectory(chunk.actions, self._dt_ns)
-            self._takeover_ns = max(now_ns, chunk.t0_ns)
+            self._plans = self._strategy.follow(self._plans, self._plan(chunk, now_ns))
             self._delay.add(now_ns - self._sent[chunk.request_seq], now_ns)
             self.used += 1
             self._sent = {seq: sent for seq, sent in self._sent.items() if seq > chunk.request_seq}
@@ -130,19 +140,37 @@ class Scheduler:
 
     def drop(self) -> None:
         """Forget the plan and any open request: whoever made it can no longer see."""
-        self._chunk = self._trajectory = None
+        self._plans = ()
         self._sent.clear()
         self._waiting_since_ns = None
 
     def action_at(self, now_ns: int) -> F64 | None:
         """The action f64[A] for this instant, or None when no row covers it."""
-        if self._chunk is None or self._trajectory is None:
-            return None
-        elapsed_ns = now_ns - self._chunk.t0_ns
-        if not 0 <= elapsed_ns < self._reach_ns:
+        plans = self._plans
+        if not plans or not plans[-1].begin_ns <= now_ns < plans[-1].end_ns:
             return None
         self.covered_ns = now_ns
-        return self._trajectory.at(elapsed_ns)
+        return np.array(self._strategy.at(plans, now_ns))
+
+    def path_at(self, instant_ns: int) -> list[float]:
+        """Where the plans lead at an instant to come, if nothing new comes. There must be one. Not the caller's."""
+        return self._strategy.at(self._plans, instant_ns)
+
+    def coast_at(self, now_ns: int) -> F64 | None:
+        """Where the plan that ran out goes on its way to rest, f64[A]; None without a plan, or one that would stay."""
+        if not self._plans or not self._strategy.coast_rows or now_ns < self._plans[-1].end_ns:
+            return None
+        return np.array(self._strategy.at(self._plans, now_ns))
+
+    def opening(self) -> F64 | None:
+        """The newest plan's row 0, f64[A]: what the policy answers to the pose that it was shown."""
+        return self._plans[-1].chunk.actions[0].astype(np.float64) if self._plans else None
+
+    def _plan(self, chunk: ActionChunk, now_ns: int) -> Plan:
+        begin_ns = chunk.t0_ns - self._lead_ns
+        rows = chunk.actions[: self._reach_ns // self._dt_ns + 2]  # and none that is too old to be followed
+        trajectory = Trajectory(rows, self._dt_ns, self._interpolation, self._strategy.coast_rows)
+        return Plan(chunk, trajectory, begin_ns, max(now_ns, begin_ns), begin_ns + self._reach_ns)
 
     def _refusal(self, chunk: ActionChunk, now_ns: int) -> str:
         """Why ``chunk`` cannot be used: ``kind: details``. Every comparison is written so that NaN cannot pass."""
@@ -159,7 +187,11 @@ class Scheduler:
             return f"not finite: row {row}, {self._joints[column]}"
         if chunk.t0_ns > now_ns:
             return f"future: captured {(chunk.t0_ns - now_ns) / 1e6:.1f} ms ahead of now"
-        if now_ns >= chunk.t0_ns + self._reach_ns:
-            age, reach = (now_ns - chunk.t0_ns) / 1e6, self._reach_ns / 1e6
+        ahead_ns = now_ns + self._lead_ns - chunk.t0_ns  # the instant that a command of now is for, from row 0
+        if ahead_ns >= self._reach_ns:
+            age, reach = (now_ns - chunk.t0_ns) / 1e6, (self._reach_ns - self._lead_ns) / 1e6
             return f"past: captured {age:.1f} ms ago, no row is followed after {reach:.1f} ms"
+        if chunk.delay is not None and ahead_ns > chunk.delay * self._dt_ns:
+            passed = ahead_ns / self._dt_ns
+            return f"delay: it continues {chunk.delay} rows of what was committed, {passed:.2f} have passed"
         return ""
