@@ -33,6 +33,11 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--out", type=Path, help="the file to write (default: beside the checkpoint)")
     options.add_argument("--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix")
     options.add_argument("--tolerance", type=float, default=1e-5, help="largest difference allowed (default: 1e-5)")
+    options.add_argument(
+        "--no-continuation",
+        action="store_true",
+        help="a flow policy's graph takes no chunk to continue (real-time chunking)",
+    )
     options.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
     return options
 
@@ -67,7 +72,7 @@ def _export(args: argparse.Namespace) -> int:
     people = sys.stderr if args.json else sys.stdout
     checkpoint = load_checkpoint(args.checkpoint)
     eager = eager_latency_ms(checkpoint)
-    written = export(checkpoint, targets, tolerance=args.tolerance)
+    written = export(checkpoint, targets, tolerance=args.tolerance, continues=not args.no_continuation)
 
     spec = checkpoint.spec
     cameras = ", ".join(f"{camera.name} {camera.height}x{camera.width}" for camera in spec.cameras)

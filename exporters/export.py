@@ -23,7 +23,7 @@ class Format(NamedTuple):
     """How one kind of policy file is written, opened and read back, and its suffix."""
 
     suffix: str
-    write: Callable[[Checkpoint, PolicySpec, Path], None]
+    write: Callable[[Checkpoint, PolicySpec, Path, bool], None]
     open: Callable[[Path], Runner]
     contract: Callable[[Path], PolicySpec]
 
@@ -47,8 +47,12 @@ class Exported:
     size_bytes: int
 
 
-def export(checkpoint: Checkpoint, targets: Mapping[str, Path], *, tolerance: float = TOLERANCE) -> dict[str, Exported]:
+def export(
+    checkpoint: Checkpoint, targets: Mapping[str, Path], *, tolerance: float = TOLERANCE, continues: bool = True
+) -> dict[str, Exported]:
     """Write every target, kind ("onnx" or "torchscript") to path: all of them or none.
+
+    Without ``continues`` a sampling policy's graph takes noise, but no chunk to continue.
 
     Raises:
         PolicyFileError: a target cannot be written, or a file did not pass; nothing is left behind then, and older
@@ -60,9 +64,9 @@ def export(checkpoint: Checkpoint, targets: Mapping[str, Path], *, tolerance: fl
         for kind, path in targets.items():
             draft = drafts.enter_context(replacing(path))
             form = FORMATS[kind]
-            form.write(checkpoint, spec, draft)
+            form.write(checkpoint, spec, draft, continues)
             runner = form.open(draft)
-            error = check(checkpoint, runner, tolerance)
+            error = check(checkpoint, runner, tolerance, continues=continues)
             golden_error = check_golden(form.contract(draft), runner)
             latency = runner_latency_ms(checkpoint, runner)
             done[kind] = Exported(path, error, golden_error, latency, draft.stat().st_size)

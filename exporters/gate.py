@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from exporters.graph import CONTINUATION
 from vla_runtime.core.errors import PolicyFileError
 from vla_runtime.core.golden import golden_images, golden_state
+from vla_runtime.core.sampling import OPTIONAL_INPUTS, Sampler, Sampling
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F32, U8
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.infer import eager_chunk
 
-__all__ = ["BATCH_SIZES", "TOLERANCE", "VARIANTS", "Runner", "batch_inputs", "check", "check_golden", "max_abs_error"]
+__all__ = [
+    "BATCH_SIZES",
+    "DRAWS",
+    "TOLERANCE",
+    "VARIANTS",
+    "Runner",
+    "batch_inputs",
+    "check",
+    "check_golden",
+    "max_abs_error",
+    "sampling_inputs",
+]
 
-Runner = Callable[[dict[str, U8], F32, np.ndarray], F32]
-"""Camera name to u8[B, H, W, 3], f32[B, S], i64[B] to f32[B, chunk_length, A]."""
+Runner = Callable[[dict[str, U8], F32, np.ndarray, Mapping[str, np.ndarray]], F32]
+"""Camera name to u8[B, H, W, 3], f32[B, S], i64[B] and the optional inputs by name to f32[B * N, chunk_length, A]."""
 BATCH_SIZES = (1, 2, 7)
 VARIANTS = 3
+DRAWS = (1, 3, 2)
+"""Of each variant, for a policy that samples."""
 TOLERANCE = 1e-5
 
 
@@ -31,22 +46,50 @@ def batch_inputs(spec: PolicySpec, batch: int, variant: int) -> tuple[dict[str, 
     return images, np.stack([golden_state(spec, row) for row in rows]), texts
 
 
-def max_abs_error(checkpoint: Checkpoint, runner: Runner) -> float:
-    """The largest difference, physical units, over every batch size and variant; infinite if a shape is wrong."""
+def sampling_inputs(spec: PolicySpec, batch: int, variant: int) -> dict[str, np.ndarray]:
+    """The optional inputs of a policy that samples, every row of the batch another: noise, chunks that are not far from
+    what it was trained on, delays from 0 to half a chunk, weights. The first variant continues nothing. Empty for a
+    policy that does not sample.
+    """
+    if spec.head != "flow":
+        return {}
+    random = np.random.RandomState(1 + variant)
+    rows, actions = spec.chunk_length, len(spec.actions)
+    noise = random.standard_normal((batch, DRAWS[variant % len(DRAWS)], rows, actions)).astype(np.float32)
+    if variant == 0:
+        nothing = Sampler(spec, OPTIONAL_INPUTS, Sampling()).inputs(None, 0)
+        return {name: np.repeat(value, batch, 0) for name, value in nothing.items()} | {"noise": noise}
+    mean, std = np.array(spec.normalisation.action_mean), np.array(spec.normalisation.action_std)
+    return {
+        "noise": noise,
+        "prev_chunk": (mean + std * random.standard_normal((batch, rows, actions))).astype(np.float32),
+        "delay": (np.arange(batch) + variant) % (rows // 2 + 1),
+        "prefix_weights": random.uniform(size=(batch, rows)).astype(np.float32),
+    }
+
+
+def max_abs_error(checkpoint: Checkpoint, runner: Runner, *, continues: bool = True) -> float:
+    """The largest difference, physical units, over every batch size and variant; infinite if a shape is wrong.
+
+    Without ``continues`` no variant has a chunk to continue.
+    """
     spec = checkpoint.spec
     worst = 0.0
     for batch in BATCH_SIZES:
         for variant in range(VARIANTS):
             images, state, texts = batch_inputs(spec, batch, variant)
-            expected = eager_chunk(checkpoint.policy, spec, images, state, texts)
-            given = runner(images, state, np.array([spec.instruction.encode(text) for text in texts]))
+            sampling = sampling_inputs(spec, batch, variant)
+            if not continues:
+                sampling |= {name: np.zeros_like(sampling[name]) for name in CONTINUATION if name in sampling}
+            expected = eager_chunk(checkpoint.policy, spec, images, state, texts, **sampling)
+            given = runner(images, state, np.array([spec.instruction.encode(text) for text in texts]), sampling)
             if given.shape != expected.shape or not np.isfinite(given).all():
                 return float("inf")
             worst = max(worst, float(np.abs(given - expected).max()))
     return worst
 
 
-def check(checkpoint: Checkpoint, runner: Runner, tolerance: float = TOLERANCE) -> float:
+def check(checkpoint: Checkpoint, runner: Runner, tolerance: float = TOLERANCE, *, continues: bool = True) -> float:
     """Hold ``runner`` against the eager policy; returns the largest difference.
 
     ``tolerance`` is relative to the actions' scale where that is above 1: float32 has no more digits to give.
@@ -55,7 +98,7 @@ def check(checkpoint: Checkpoint, runner: Runner, tolerance: float = TOLERANCE) 
         PolicyFileError: they differ by more.
     """
     scale = max(1.0, *(max(abs(action.low), abs(action.high)) for action in checkpoint.spec.actions))
-    error = max_abs_error(checkpoint, runner)
+    error = max_abs_error(checkpoint, runner, continues=continues)
     if not error <= tolerance * scale:
         raise PolicyFileError(
             f"the exported graph differs from the eager policy by {error:.3g}, allowed {tolerance * scale:.3g}, over "
@@ -74,7 +117,8 @@ def check_golden(spec: PolicySpec, runner: Runner) -> float:
         raise PolicyFileError("the exported file carries no golden sample; no file was written")
     images = {name: image[np.newaxis] for name, image in golden_images(spec).items()}
     ids = np.array([spec.instruction.encode(spec.golden.instruction)])
-    given = runner(images, golden_state(spec)[np.newaxis], ids)[0]
+    sampling = Sampler(spec, OPTIONAL_INPUTS if spec.head == "flow" else (), Sampling()).inputs(None, 0)
+    given = runner(images, golden_state(spec)[np.newaxis], ids, sampling)[0]
     error = float(np.abs(given - np.array(spec.golden.actions)).max())
     if not error <= spec.golden.tolerance:
         raise PolicyFileError(

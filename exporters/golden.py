@@ -9,6 +9,7 @@ import torch
 
 from exporters.graph import PolicyGraph
 from vla_runtime.core.golden import golden_images, golden_state
+from vla_runtime.core.sampling import OPTIONAL_INPUTS, Sampler, Sampling
 from vla_runtime.core.spec import GoldenSample, PolicySpec
 from vla_runtime.learn.checkpoint import Checkpoint
 
@@ -20,14 +21,22 @@ _LIBRARIES = ("torch", "torchrl", "tensordict", "onnx", "onnxscript", "onnxrunti
 
 
 def complete_contract(checkpoint: Checkpoint) -> PolicySpec:
-    """The checkpoint's contract with its golden sample (first instruction, batch of one), origin and versions."""
+    """The checkpoint's contract with its golden sample, origin and versions.
+
+    The sample is of the first instruction and a batch of one; a policy that samples gets one draw of noise, of seed 0,
+    and no chunk to continue.
+    """
     spec = checkpoint.spec
     images, state = golden_images(spec), golden_state(spec)
     text = spec.instruction.texts[0]
     inputs = [torch.from_numpy(images[camera.name])[None] for camera in spec.cameras]
     inputs += [torch.from_numpy(state)[None], torch.tensor([spec.instruction.encode(text)])]
+    graph = PolicyGraph(checkpoint).eval()
+    if graph.samples:
+        sampling = Sampler(spec, OPTIONAL_INPUTS, Sampling()).inputs(None, 0)
+        inputs += [torch.from_numpy(sampling[name]) for name in OPTIONAL_INPUTS]
     with torch.no_grad():
-        chunk = PolicyGraph(checkpoint).eval()(*inputs)[0]
+        chunk = graph(*inputs)[0]
     rows = tuple(tuple(row) for row in chunk.tolist())
     return msgspec.structs.replace(
         spec,

@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from exporters.gate import Runner, batch_inputs
+from exporters.gate import Runner, batch_inputs, sampling_inputs
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.infer import eager_chunk
 
@@ -33,14 +33,16 @@ def median_ms(call: Callable[[], object], repeats: int = 100, warm_up: int = 20)
 def eager_latency_ms(checkpoint: Checkpoint) -> float:
     """The torchrl policy called through a TensorDict with text, normalisation included."""
     images, state, texts = batch_inputs(checkpoint.spec, 1, 0)
-    return median_ms(lambda: eager_chunk(checkpoint.policy, checkpoint.spec, images, state, texts))
+    sampling = sampling_inputs(checkpoint.spec, 1, 0)
+    return median_ms(lambda: eager_chunk(checkpoint.policy, checkpoint.spec, images, state, texts, **sampling))
 
 
 def runner_latency_ms(checkpoint: Checkpoint, runner: Runner) -> float:
     """A written file."""
     images, state, texts = batch_inputs(checkpoint.spec, 1, 0)
     ids = np.array([checkpoint.spec.instruction.encode(text) for text in texts])
-    return median_ms(lambda: runner(images, state, ids))
+    sampling = sampling_inputs(checkpoint.spec, 1, 0)
+    return median_ms(lambda: runner(images, state, ids, sampling))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
@@ -26,14 +26,17 @@ OPSET = 18
 OUTPUT = "action_chunk"
 
 
-def write_onnx(checkpoint: Checkpoint, spec: PolicySpec, path: Path) -> None:
+def write_onnx(checkpoint: Checkpoint, spec: PolicySpec, path: Path, continues: bool = True) -> None:
     """Write ``path``: one self-contained file, dynamic batch, the contract under ``metadata_props``.
+
+    Without ``continues`` a sampling policy's graph takes no chunk to continue.
 
     The exporter's notes on every node (stack traces with the paths of the exporting machine) are dropped.
     """
-    graph = PolicyGraph(checkpoint).eval()
-    inputs = example_inputs(spec)
-    batch = torch.export.Dim("batch", min=1)
+    graph = PolicyGraph(checkpoint, continues=continues).eval()
+    names, inputs = input_names(spec, continues=continues), example_inputs(spec, continues=continues)
+    batch, draws = torch.export.Dim("batch", min=1), torch.export.Dim("draws", min=1)
+    shapes = tuple({0: batch, 1: draws} if name == "noise" else {0: batch} for name in names)
     with torch.no_grad(), _silent_exporter():
         program = torch.onnx.export(
             graph,
@@ -41,9 +44,9 @@ def write_onnx(checkpoint: Checkpoint, spec: PolicySpec, path: Path) -> None:
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
-            input_names=input_names(spec),
+            input_names=names,
             output_names=[OUTPUT],
-            dynamic_shapes=(tuple({0: batch} for _ in inputs),),
+            dynamic_shapes=(shapes,),
             verbose=False,
         )
     model = program.model_proto
@@ -65,8 +68,11 @@ def open_onnx(path: Path) -> Runner:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def run(images: dict[str, U8], state: F32, ids: np.ndarray) -> F32:
+    takes = {entry.name for entry in session.get_inputs()}
+
+    def run(images: dict[str, U8], state: F32, ids: np.ndarray, sampling: Mapping[str, np.ndarray] = {}) -> F32:
         feed = {f"image.{name}": image for name, image in images.items()}
+        feed |= {name: value for name, value in sampling.items() if name in takes}
         return session.run([OUTPUT], {**feed, "state": state, "instruction_id": ids})[0]
 
     return run

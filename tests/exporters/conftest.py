@@ -14,7 +14,11 @@ from vla_runtime.learn.checkpoint import Checkpoint  # noqa: E402
 from vla_runtime.learn.contract import make_spec  # noqa: E402
 from vla_runtime.learn.policy import build_policy  # noqa: E402
 
-SIZES = {"tiny": {"hidden_dim": 32, "num_bins": 64}, "visuomotor": {"hidden_dim": 32, "channels": 8, "keypoints": 5}}
+SIZES = {
+    "tiny": {"hidden_dim": 32, "num_bins": 64},
+    "visuomotor": {"hidden_dim": 32, "channels": 8, "keypoints": 5},
+    "flow": {"hidden_dim": 32, "channels": 8, "keypoints": 5, "sampling_steps": 5},
+}
 
 
 def _build(

@@ -97,7 +97,7 @@ def test_refusals_say_why_and_write_nothing(model: Path, capsys: pytest.CaptureF
 
 
 def test_an_interrupt_leaves_nothing_behind(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*args: object) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("exporters.gate.max_abs_error", interrupted)

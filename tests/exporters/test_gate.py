@@ -20,21 +20,22 @@ def eager_runner(checkpoint):
     """The eager policy in the place of a written file; ids mapped back to text."""
     texts = {checkpoint.spec.instruction.encode(text): text for text in checkpoint.spec.instruction.texts}
 
-    def run(images, state, ids):
-        return eager_chunk(checkpoint.policy, checkpoint.spec, images, state, [texts[int(i)] for i in ids])
+    def run(images, state, ids, sampling):
+        return eager_chunk(checkpoint.policy, checkpoint.spec, images, state, [texts[int(i)] for i in ids], **sampling)
 
     return run
 
 
-def test_the_policy_itself_passes(checkpoint) -> None:
-    assert check(checkpoint, eager_runner(checkpoint)) == 0.0
+def test_the_policy_itself_passes(build) -> None:
+    for checkpoint in (build(), build("flow", architecture="flow")):
+        assert check(checkpoint, eager_runner(checkpoint)) == 0.0
 
 
 def baked_constant(run):
     first = []
 
-    def faulty(images, state, ids):
-        first.append(run(images, state, ids)[:1])
+    def faulty(images, state, ids, sampling):
+        first.append(run(images, state, ids, sampling)[:1])
         return np.repeat(first[0], len(ids), axis=0)
 
     return faulty
@@ -42,15 +43,21 @@ def baked_constant(run):
 
 FAULTS = {
     "a baked constant": baked_constant,
-    "a baked batch size": lambda run: lambda images, state, ids: run(images, state, ids)[:2],
-    "a small offset": lambda run: lambda images, state, ids: run(images, state, ids) + 1e-3,
-    "NaN": lambda run: lambda images, state, ids: run(images, state, ids) * np.nan,
-    "a mirrored image": lambda run: (
-        lambda images, state, ids: run({k: v[:, :, ::-1] for k, v in images.items()}, state, ids)
-    ),
-    "BGR": lambda run: lambda images, state, ids: run({k: v[..., ::-1] for k, v in images.items()}, state, ids),
-    "a state not normalised": lambda run: lambda images, state, ids: run(images, state * 1.1, ids),
-    "instructions ignored": lambda run: lambda images, state, ids: run(images, state, np.full_like(ids, ids[0])),
+    "a baked batch size": lambda run: lambda i, s, n, given: run(i, s, n, given)[:2],
+    "a small offset": lambda run: lambda i, s, n, given: run(i, s, n, given) + 1e-3,
+    "NaN": lambda run: lambda i, s, n, given: run(i, s, n, given) * np.nan,
+    "a mirrored image": lambda run: lambda i, *more: run({k: v[:, :, ::-1] for k, v in i.items()}, *more),
+    "BGR": lambda run: lambda i, *more: run({k: v[..., ::-1] for k, v in i.items()}, *more),
+    "a state not normalised": lambda run: lambda i, s, *more: run(i, s * 1.1, *more),
+    "instructions ignored": lambda run: lambda i, s, n, given: run(i, s, np.full_like(n, n[0]), given),
+}
+SAMPLING_FAULTS = {
+    "one draw for all": lambda noise, **more: {"noise": np.repeat(noise[:, :1], noise.shape[1], 1), **more},
+    "baked noise": lambda noise, **more: {"noise": np.ones_like(noise), **more},
+    "a previous chunk of another row": lambda prev_chunk, **more: {"prev_chunk": np.roll(prev_chunk, 1, 1), **more},
+    "no delay": lambda delay, **more: {"delay": 0 * delay, **more},
+    "one delay for all": lambda delay, **more: {"delay": np.full_like(delay, delay[0]), **more},
+    "no guidance": lambda prefix_weights, **more: {"prefix_weights": 0 * prefix_weights, **more},
 }
 
 
@@ -60,10 +67,18 @@ def test_a_fault_is_caught(checkpoint, fault: str) -> None:
         check(checkpoint, FAULTS[fault](eager_runner(checkpoint)))
 
 
+@pytest.mark.parametrize("fault", sorted(SAMPLING_FAULTS))
+def test_a_fault_of_sampling_is_caught(build, fault: str) -> None:
+    checkpoint = build("flow", architecture="flow")
+    run = eager_runner(checkpoint)
+    with pytest.raises(PolicyFileError, match="differs from the eager policy"):
+        check(checkpoint, lambda i, s, n, given: run(i, s, n, SAMPLING_FAULTS[fault](**given)))
+
+
 def test_swapped_cameras_are_caught(build) -> None:
     checkpoint = build("continuous", ("front", "wrist"))
     run = eager_runner(checkpoint)
-    error = max_abs_error(checkpoint, lambda i, s, n: run({"front": i["wrist"], "wrist": i["front"]}, s, n))
+    error = max_abs_error(checkpoint, lambda i, *more: run({"front": i["wrist"], "wrist": i["front"]}, *more))
     assert error > 1e-3
 
 
@@ -72,9 +87,9 @@ def test_a_wrong_golden_sample_is_caught(checkpoint) -> None:
     run = eager_runner(checkpoint)
     assert check_golden(spec, run) <= 1e-6
     with pytest.raises(PolicyFileError, match="misses its own golden sample"):
-        check_golden(spec, lambda images, state, ids: run(images, state, ids) + 1e-3)
+        check_golden(spec, lambda *given: run(*given) + 1e-3)
     with pytest.raises(PolicyFileError, match="misses its own golden sample"):
-        check_golden(spec, lambda images, state, ids: run(images, state, ids) * np.nan)
+        check_golden(spec, lambda *given: run(*given) * np.nan)
     with pytest.raises(PolicyFileError, match="no golden sample"):
         check_golden(checkpoint.spec, run)
 

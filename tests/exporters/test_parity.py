@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from exporters.export import FORMATS, export
-from exporters.gate import BATCH_SIZES, batch_inputs
+from exporters.gate import BATCH_SIZES, batch_inputs, sampling_inputs
 from vla_runtime.core.golden import golden_images, golden_state
 from vla_runtime.learn.infer import eager_chunk
 from vla_runtime.learn.torchscript_policy import TorchScriptPolicy
@@ -19,8 +19,8 @@ CAMERAS = {
     "unsorted": {"wrist": (12, 20), "front": (12, 20)},
     "of two sizes": {"wrist": (12, 20), "front": (33, 9)},
 }
-KINDS = [("tiny", "continuous"), ("tiny", "tokens"), ("visuomotor", "continuous")]
-CASES = [(*kind, name) for kind in KINDS for name in CAMERAS if kind[0] == "visuomotor" or name != "of two sizes"]
+KINDS = [("tiny", "continuous"), ("tiny", "tokens"), ("visuomotor", "continuous"), ("flow", "flow")]
+CASES = [(*kind, name) for kind in KINDS for name in CAMERAS if kind[0] != "tiny" or name != "of two sizes"]
 
 
 def ids_of(spec, texts):
@@ -41,9 +41,10 @@ def test_a_written_file_equals_the_eager_policy(
     answers = []
     for batch in (*BATCH_SIZES, 5):
         images, state, texts = batch_inputs(checkpoint.spec, batch, 11)
-        expected = eager_chunk(checkpoint.policy, checkpoint.spec, images, state, texts)
-        given = runner(images, state, ids_of(checkpoint.spec, texts))
-        assert given.shape == (batch, 8, 4)
+        sampling = sampling_inputs(checkpoint.spec, batch, 4)
+        expected = eager_chunk(checkpoint.policy, checkpoint.spec, images, state, texts, **sampling)
+        given = runner(images, state, ids_of(checkpoint.spec, texts), sampling)
+        assert given.shape == (batch * (3 if sampling else 1), 8, 4)
         assert given.dtype == np.float32
         assert np.abs(given - expected).max() <= 1e-5
         answers.append(given[0])
@@ -51,23 +52,26 @@ def test_a_written_file_equals_the_eager_policy(
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
-@pytest.mark.parametrize("architecture", ["tiny", "visuomotor"])
-def test_every_input_counts(tmp_path: Path, build, architecture: str, kind: str) -> None:
-    checkpoint = build("continuous", ("front", "wrist"), architecture=architecture)
+@pytest.mark.parametrize(("architecture", "head"), [kind for kind in KINDS if kind[1] != "tokens"])
+def test_every_input_counts(tmp_path: Path, build, architecture: str, head: str, kind: str) -> None:
+    checkpoint = build(head, ("front", "wrist"), architecture=architecture)
     path = export(checkpoint, {kind: tmp_path / "policy"})[kind].path
     runner = FORMATS[kind].open(path)
     images, state, texts = batch_inputs(checkpoint.spec, 1, 0)
     ids = ids_of(checkpoint.spec, texts)
-    expected = runner(images, state, ids)
+    sampling = sampling_inputs(checkpoint.spec, 1, 1)
+    expected = runner(images, state, ids, sampling)
 
-    def differs(images, state, ids) -> bool:
-        return float(np.abs(runner(images, state, ids) - expected).max()) > 1e-4
+    def differs(images, state, ids, **changed) -> bool:
+        return float(np.abs(runner(images, state, ids, sampling | changed) - expected).max()) > 1e-5
 
     assert differs({"front": images["wrist"], "wrist": images["front"]}, state, ids)
     assert differs(images | {"front": images["front"][:, ::-1]}, state, ids)
     assert differs(images | {"front": images["front"][..., ::-1]}, state, ids)
     assert differs(images, state + 0.1, ids)
     assert differs(images, state, ids + 1)
+    for name, value in sampling.items():
+        assert differs(images, state, ids, **{name: value + 1})
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
@@ -78,7 +82,11 @@ def test_the_golden_sample_is_what_the_file_infers(
     path = export(build(head, architecture=architecture), {kind: tmp_path / "policy"})[kind].path
     spec = FORMATS[kind].contract(path)
     images = {name: image[None] for name, image in golden_images(spec).items()}
-    given = FORMATS[kind].open(path)(images, golden_state(spec)[None], ids_of(spec, [spec.golden.instruction]))
+    noise = np.random.RandomState(0).standard_normal((1, 1, 8, 4)).astype(np.float32)
+    nothing = {"prev_chunk": np.zeros((1, 8, 4), np.float32), "delay": np.array([0]), "noise": noise}
+    nothing["prefix_weights"] = np.zeros((1, 8), np.float32)
+    ids = ids_of(spec, [spec.golden.instruction])
+    given = FORMATS[kind].open(path)(images, golden_state(spec)[None], ids, nothing if head == "flow" else {})
     assert np.abs(given[0] - np.array(spec.golden.actions)).max() <= 1e-5
     assert spec.exporter.startswith("vla-runtime ")
     assert {"torch", "torchrl", "onnx", "onnxruntime"} <= spec.libraries.keys()
@@ -108,3 +116,32 @@ def test_the_torchscript_policy_answers_one_request(tmp_path: Path, build) -> No
 def test_a_visuomotor_policy_with_two_cameras_is_a_small_file(tmp_path: Path, build, side: int) -> None:
     checkpoint = build("continuous", ("front", "wrist"), (side, side), "visuomotor", sizes={})
     assert export(checkpoint, {"onnx": tmp_path / "policy.onnx"})["onnx"].size_bytes <= 2_000_000
+
+
+def test_a_file_that_continues_nothing_is_the_same_policy(tmp_path: Path, build) -> None:
+    checkpoint = build("flow", CAMERAS["of two sizes"], architecture="flow")
+    free, held = tmp_path / "free", tmp_path / "held"
+    export(checkpoint, {"onnx": free}, continues=False)
+    export(checkpoint, {"onnx": held})
+    for batch in (1, 3):
+        images, state, texts = batch_inputs(checkpoint.spec, batch, 2)
+        sampling = sampling_inputs(checkpoint.spec, batch, 1)
+        nothing = {name: value if name == "noise" else 0 * value for name, value in sampling.items()}
+        ids = ids_of(checkpoint.spec, texts)
+        made = FORMATS["onnx"].open(free)(images, state, ids, {"noise": sampling["noise"]})
+        assert np.array_equal(
+            made, FORMATS["onnx"].open(held)(images, state, ids, nothing | {"delay": np.zeros_like(ids)})
+        )
+        assert not np.isclose(made, FORMATS["onnx"].open(held)(images, state, ids, sampling)).all()
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_the_rows_of_the_prefix_leave_the_graph_as_they_were_given(tmp_path: Path, build, kind: str) -> None:
+    checkpoint = build("flow", architecture="flow")
+    runner = FORMATS[kind].open(export(checkpoint, {kind: tmp_path / "policy"})[kind].path)
+    images, state, texts = batch_inputs(checkpoint.spec, 5, 1)
+    sampling = sampling_inputs(checkpoint.spec, 5, 1)
+    made = runner(images, state, ids_of(checkpoint.spec, texts), sampling).reshape(5, 3, 8, 4)
+    for row, delay in enumerate(sampling["delay"]):
+        given = sampling["prev_chunk"][row, :delay]
+        assert np.abs(made[row, :, :delay] - given).max(initial=0) <= 1e-6 * max(1.0, np.abs(given).max(initial=0))

@@ -17,8 +17,8 @@ from torchrl.modules.vla import VLAWrapperBase
 from vla_runtime.core.spec import CameraSpec, PolicySpec
 from vla_runtime.learn import toy
 from vla_runtime.learn.contract import make_spec
-from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION, INSTRUCTION_ID, STATE, use_root_keys
-from vla_runtime.learn.policy import ARCHITECTURES, build_policy
+from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION, INSTRUCTION_ID, NOISE, STATE, use_root_keys
+from vla_runtime.learn.policy import ARCHITECTURES, HEADS, build_policy
 
 every_architecture = pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 TEXTS = ("go left", "go right", "push the T-shaped block onto the target")
@@ -34,6 +34,7 @@ def inputs_of(spec: PolicySpec, batch: int = 3) -> TensorDict:
     random = torch.Generator().manual_seed(1)
     inputs = TensorDict(batch_size=[batch])
     inputs[STATE] = torch.randn(batch, len(spec.state), generator=random)
+    inputs[NOISE] = torch.randn(batch, spec.chunk_length, len(spec.actions), generator=random)
     inputs[IMAGE] = TensorDict(
         {
             camera.name: torch.randint(0, 256, (batch, 3, 16, 16), dtype=torch.uint8, generator=random)
@@ -44,9 +45,7 @@ def inputs_of(spec: PolicySpec, batch: int = 3) -> TensorDict:
     return inputs
 
 
-@pytest.mark.parametrize(
-    ("architecture", "head"), [("tiny", "continuous"), ("tiny", "tokens"), ("visuomotor", "continuous")]
-)
+@pytest.mark.parametrize(("architecture", "head"), [(name, head) for name in ARCHITECTURES for head in HEADS[name]])
 def test_text_and_id_give_identical_chunks(architecture: str, head: str) -> None:
     spec = spec_of(head)
     policy = build_policy(spec, architecture, seed=0)
@@ -60,7 +59,7 @@ def test_text_and_id_give_identical_chunks(architecture: str, head: str) -> None
 
 @every_architecture
 def test_another_instruction_gives_another_chunk(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     first, second = (
         policy(inputs_of(spec).set(INSTRUCTION_ID, torch.full((3,), spec.instruction.encode(text))))[CHUNK]
@@ -71,7 +70,7 @@ def test_another_instruction_gives_another_chunk(architecture: str) -> None:
 
 @every_architecture
 def test_cameras_are_found_by_name_whatever_their_order(architecture: str) -> None:
-    spec = spec_of(cameras=("front", "wrist"))
+    spec = spec_of(HEADS[architecture][0], ("front", "wrist"))
     policy = build_policy(spec, architecture, seed=0)
     inputs = inputs_of(spec).set(INSTRUCTION_ID, torch.zeros(3, dtype=torch.long))
     images = inputs[IMAGE]
@@ -84,7 +83,7 @@ def test_cameras_are_found_by_name_whatever_their_order(architecture: str) -> No
 
 @every_architecture
 def test_a_missing_camera_is_named(architecture: str) -> None:
-    spec = spec_of(cameras=("front", "wrist"))
+    spec = spec_of(HEADS[architecture][0], ("front", "wrist"))
     policy = build_policy(spec, architecture, seed=0)
     inputs = inputs_of(spec_of(cameras=("front",))).set(INSTRUCTION_ID, torch.zeros(3, dtype=torch.long))
     with pytest.raises(KeyError, match=r"no image from camera wrist; given: front"):
@@ -95,7 +94,7 @@ def test_a_missing_camera_is_named(architecture: str) -> None:
 
 @every_architecture
 def test_time_structured_batches_equal_flat_ones(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     flat = inputs_of(spec, 6).set(INSTRUCTION_ID, torch.arange(6))
     expected = policy(flat.copy())[CHUNK]
@@ -104,7 +103,7 @@ def test_time_structured_batches_equal_flat_ones(architecture: str) -> None:
 
 @every_architecture
 def test_it_is_an_ordinary_torchrl_vla_policy(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     assert isinstance(policy, VLAWrapperBase)
     actor = MultiStepActorWrapper(policy, n_steps=8, replan_interval=4)
@@ -114,7 +113,7 @@ def test_it_is_an_ordinary_torchrl_vla_policy(architecture: str) -> None:
 
 @every_architecture
 def test_an_input_without_batch_dimension_gives_one_chunk(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     inputs = inputs_of(spec).set(INSTRUCTION_ID, torch.arange(3))
     expected = policy(inputs.copy())[CHUNK][1]
@@ -123,7 +122,7 @@ def test_an_input_without_batch_dimension_gives_one_chunk(architecture: str) -> 
 
 @every_architecture
 def test_one_instruction_serves_a_whole_batch(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     expected = policy(inputs_of(spec).set(INSTRUCTION, NonTensorStack(*[TEXTS[1]] * 3)))[CHUNK]
     inputs = inputs_of(spec)
@@ -133,7 +132,7 @@ def test_one_instruction_serves_a_whole_batch(architecture: str) -> None:
 
 @every_architecture
 def test_images_as_fractions_equal_images_as_bytes(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     inputs = inputs_of(spec).set(INSTRUCTION_ID, torch.arange(3))
     fractions = inputs.copy().set(IMAGE, inputs[IMAGE].apply(lambda image: image / 255.0))
@@ -142,7 +141,7 @@ def test_images_as_fractions_equal_images_as_bytes(architecture: str) -> None:
 
 @every_architecture
 def test_it_writes_where_and_what_it_is_told_to(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     inputs = inputs_of(spec).set(INSTRUCTION_ID, torch.arange(3))
     chunk = policy(inputs.copy())[CHUNK]
@@ -163,7 +162,7 @@ def test_it_writes_where_and_what_it_is_told_to(architecture: str) -> None:
 
 @every_architecture
 def test_a_preprocessed_observation_serves_as_well(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     policy = build_policy(spec, architecture, seed=0)
     inputs = inputs_of(spec)
     expected = policy(inputs.copy().set(INSTRUCTION, NonTensorStack(*TEXTS)))[CHUNK]
@@ -173,12 +172,13 @@ def test_a_preprocessed_observation_serves_as_well(architecture: str) -> None:
     )
     reads = policy.get_new_version(input_mode="preprocessed")
     assert reads.in_keys == ["vla_observation"]
-    assert torch.equal(reads(TensorDict({"vla_observation": observation}, [3]))[CHUNK], expected)
+    given = TensorDict({"vla_observation": observation, NOISE: inputs[NOISE]}, [3])
+    assert torch.equal(reads(given)[CHUNK], expected)
 
 
 @every_architecture
 def test_root_keys_spell_the_older_layout(architecture: str) -> None:
-    spec = spec_of()
+    spec = spec_of(HEADS[architecture][0])
     inputs = inputs_of(spec).set(INSTRUCTION_ID, torch.zeros(3, dtype=torch.long))
     expected = build_policy(spec, architecture, seed=0)(inputs.copy())[CHUNK]
     assert torch.equal(use_root_keys(build_policy(spec, architecture, seed=0))(inputs.copy())["action_chunk"], expected)
@@ -189,7 +189,7 @@ def test_building_with_a_seed_leaves_the_global_generator_alone(architecture: st
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    build_policy(spec_of(), architecture, seed=0)
+    build_policy(spec_of(HEADS[architecture][0]), architecture, seed=0)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -200,7 +200,7 @@ def test_cameras_of_different_sizes_are_refused() -> None:
 
 
 def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="architecture 'visumotor' given; valid: tiny, visuomotor; did you mean"):
+    with pytest.raises(ValueError, match="architecture 'visumotor' given; valid: flow, tiny, visuomotor; did you mean"):
         build_policy(spec_of(), "visumotor")
 
 
@@ -211,4 +211,4 @@ def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
 )
 def test_a_contract_without_camera_or_state_is_refused(architecture: str, change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build_policy(msgspec.structs.replace(spec_of(), **change), architecture)
+        build_policy(msgspec.structs.replace(spec_of(HEADS[architecture][0]), **change), architecture)

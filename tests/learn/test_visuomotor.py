@@ -11,10 +11,11 @@ from tensordict import TensorDict
 
 from vla_runtime.core.spec import CameraSpec, PolicySpec
 from vla_runtime.learn import toy
+from vla_runtime.learn.cameras import SpatialSoftmax
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
 from vla_runtime.learn.policy import build_policy
-from vla_runtime.learn.visuomotor import SpatialSoftmax, VisuomotorPolicy
+from vla_runtime.learn.visuomotor import VisuomotorPolicy
 
 SIDES = st.integers(1, 12)
 

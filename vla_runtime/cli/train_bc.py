@@ -49,7 +49,7 @@ def add_bc(methods: Any) -> None:
         "--val-fraction", type=float, metavar="X", help="of the episodes, held out (default 0.05; with --data)"
     )
     options.add_argument(
-        "--architecture", choices=("visuomotor", "tiny"), help="of the policy (default visuomotor; with --data)"
+        "--architecture", choices=("visuomotor", "flow", "tiny"), help="of the policy (default visuomotor; with --data)"
     )
     options.add_argument("--augment", action="store_true", default=None, help="vary the images a little (with --data)")
     options.add_argument("--episodes", type=int, metavar="N", help="of the evaluation (default 200; with --env)")

@@ -21,6 +21,7 @@ __all__ = ["RECIPES", "Sizes", "add_recipe", "recipe"]
 _EXAMPLES = """\
   vla-train recipe --robot arm --task reach --out build/reach
   vla-train recipe --robot arm --task push --out build/push --seed 1 --json
+  vla-train recipe --robot arm --task track --out build/track_flow --architecture flow
   vla-train recipe --robot tracker --task track --out build/track --episodes 200 --steps 500
 
 OUT then holds episodes/, model.pt, TASK.onnx and report.json, which says how long each stage took. The stages are the
@@ -52,6 +53,12 @@ def add_recipe(methods: Any) -> None:
     options.add_argument("--robot", required=True, metavar="R", help="a shipped robot's name or a YAML file")
     options.add_argument("--task", required=True, metavar="T", help="one of the tasks that the robot's device knows")
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="where all of it goes; a new directory")
+    options.add_argument(
+        "--architecture",
+        choices=("visuomotor", "flow", "tiny"),
+        default="visuomotor",
+        help="of the policy (visuomotor)",
+    )
     options.add_argument("--seed", type=int, default=0, metavar="S", help="of the episodes and the weights (default 0)")
     options.add_argument("--episodes", type=int, metavar="N", help="demonstrations (default: the task's)")
     options.add_argument("--disturb", type=float, metavar="RAD", help="while they are made (default: the task's)")
@@ -111,7 +118,8 @@ def _stages(arguments: argparse.Namespace) -> dict[str, list[str]]:
         "collect": [train, "collect", *robot, "--out", str(out / "episodes"), "--episodes", str(episodes),
                     "--seed", seed, "--disturb", str(disturb), *_with("--workers", workers)],
         "train": [train, "bc", "--data", str(out / "episodes"), "--out", model, "--seed", seed,
-                  "--steps", str(steps), *_with("--threads", workers)],
+                  "--steps", str(steps), "--architecture", arguments.architecture,
+                  *_with("--threads", workers)],
         "export": ["exporters.cli", model, "--out", policy],
         "evaluate": ["vla_runtime.cli.eval", *robot, "--policy", policy, "--episodes", str(arguments.evaluate),
                      "--latency-ms", arguments.latency_ms, *_with("--workers", workers)],

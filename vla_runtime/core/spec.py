@@ -18,6 +18,7 @@ __all__ = [
     "ActionSpec",
     "CameraSpec",
     "GoldenSample",
+    "Head",
     "Normalisation",
     "PolicySpec",
     "StateSpec",
@@ -31,6 +32,8 @@ METADATA_KEY = "vla_runtime.policy_spec"
 
 Unit = Literal["rad", "m", "none"]
 StateTime = Literal["capture", "request", "takeover"]
+Head = Literal["continuous", "tokens", "flow"]
+"""What a policy answers with: one chunk, tokens for one, or a sample of the chunks that fit."""
 
 
 class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +97,7 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: tuple[StateSpec, ...]
     cameras: tuple[CameraSpec, ...]
     instruction: InstructionEncoding
-    head: Literal["continuous", "tokens", "flow"]
+    head: Head
     normalisation: Normalisation
     state_time: StateTime = "request"
     format_version: int = FORMAT_VERSION

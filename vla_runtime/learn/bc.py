@@ -1,4 +1,4 @@
-"""Behaviour cloning with torchrl's BCLoss: an L1 regression on chunks, padded rows left out."""
+"""Behaviour cloning: an L1 regression on chunks (torchrl's BCLoss) or flow matching; padded rows are left out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import warnings
 from collections.abc import Callable
 
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchrl.data import TensorDictReplayBuffer
 from torchrl.objectives import BCLoss
 
 from vla_runtime.core.errors import Fault
+from vla_runtime.learn.flow import FlowPolicy
+from vla_runtime.learn.flow_loss import FlowLoss, Prefixes
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import CHUNK, IS_PAD
 
@@ -22,8 +25,12 @@ class Diverged(Fault):
     """The loss is no longer a finite number."""
 
 
-def make_loss(policy: FusedPolicy) -> BCLoss:
-    """L1 between predicted and demonstrated normalised chunks, rows marked in ``action_is_pad`` excluded."""
+def make_loss(policy: FusedPolicy, prefixes: Prefixes | None = None) -> nn.Module:
+    """Of normalised chunks, rows marked in ``action_is_pad`` excluded: flow matching for a flow policy, with the rows
+    that ``prefixes`` gives it clean, else the L1 distance of predicted and demonstrated ones.
+    """
+    if isinstance(policy, FlowPolicy):
+        return FlowLoss(policy, prefixes)
     with warnings.catch_warnings():
         # torchrl 0.14 warns that BCLoss does not annotate the target network that it does not have.
         warnings.filterwarnings("ignore", message="The name target_actor_network_params", category=UserWarning)
@@ -41,13 +48,15 @@ def train(
     warm_up: int = 0,
     weight_decay: float = 0.0,
     clip: float = math.inf,
+    prefixes: Prefixes | None = None,
     seed: int = 0,
     on_step: Callable[[float], None] = lambda loss: None,
 ) -> list[float]:
     """Train ``policy`` in place with AdamW; returns the loss of every step.
 
     The rate rises to ``lr`` in ``warm_up`` steps and falls to 0 along a cosine. Gradients longer than ``clip`` are
-    shortened to it. Sampling is seeded without touching the caller's generator. ``on_step`` is told each step's loss.
+    shortened to it. ``prefixes`` are for a flow policy. Sampling is seeded without touching the caller's generator.
+    ``on_step`` is told each step's loss.
 
     Raises:
         ValueError: the policy has a token head.
@@ -55,7 +64,7 @@ def train(
     """
     if policy.action_head != "continuous":
         raise ValueError(f"behaviour cloning trains the 'continuous' head, given {policy.action_head!r}")
-    loss_module = make_loss(policy)
+    loss_module = make_loss(policy, prefixes)
     parameters = list(policy.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
     schedule = LambdaLR(optimiser, lambda step: _rate(step, steps, warm_up))
@@ -64,7 +73,8 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for step in range(steps):
-            loss = loss_module(buffer.sample())["loss_bc"]
+            losses_by_name = loss_module(buffer.sample())
+            loss = sum(value for name, value in losses_by_name.items() if name.startswith("loss_"))
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise Diverged(f"the loss became {value} at step {step}: check the demonstrations and the rate {lr:g}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
 from vla_runtime.core.instructions import InstructionEncoding
-from vla_runtime.core.spec import ActionSpec, CameraSpec, PolicySpec, StateSpec, StateTime, Unit
+from vla_runtime.core.spec import ActionSpec, CameraSpec, Head, PolicySpec, StateSpec, StateTime, Unit
 from vla_runtime.learn.scaling import Scaling, statistics
 
 __all__ = ["TaskFacts", "make_spec"]
@@ -51,9 +50,7 @@ class TaskFacts:
         return encoding
 
 
-def make_spec(
-    facts: TaskFacts, states: Tensor, actions: Tensor, head: Literal["continuous", "tokens"] = "continuous"
-) -> PolicySpec:
+def make_spec(facts: TaskFacts, states: Tensor, actions: Tensor, head: Head = "continuous") -> PolicySpec:
     """The contract of a policy trained on ``states`` f32[..., S] and ``actions`` f32[..., A], physical units.
 
     Raises:

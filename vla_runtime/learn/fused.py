@@ -30,8 +30,10 @@ class FusedPolicy(VLAWrapperBase):
 
     cameras: tuple[str, ...]
     text_vocab: int
+    samples: bool = False
+    """Whether its chunks are drawn, from noise."""
 
-    def fuse(self, images: Sequence[Tensor], state: Tensor | None, ids: Tensor) -> Tensor:
+    def fuse(self, images: Sequence[Tensor], state: Tensor | None, ids: Tensor, **given: object) -> Tensor:
         """f32[B, 3, H, W] in 0..1 for each of ``cameras``, f32[B, S] (None without ``use_state``) and i64[B] to the
         head's output f32[B, -1]; no TensorDict, no ``.item()``, so that it can be exported.
 
@@ -39,7 +41,8 @@ class FusedPolicy(VLAWrapperBase):
         """
         raise NotImplementedError
 
-    def _predict(self, tensordict: TensorDictBase) -> Tensor:
+    def inputs(self, tensordict: TensorDictBase) -> tuple[list[Tensor], Tensor | None, Tensor]:
+        """What ``fuse`` takes, with one batch dimension: images, state and ids."""
         images = self._images(self._get_image(tensordict))
         batch = images[0].shape[:-3]
         flat = [image.reshape(-1, *image.shape[-3:]) for image in images]
@@ -48,8 +51,15 @@ class FusedPolicy(VLAWrapperBase):
         if self.use_state:
             state = self._get_state(tensordict).float()
             state = state.reshape(-1, state.shape[-1])
-        out = self.fuse(scaled, state, self._ids(tensordict, batch, scaled[0].device).reshape(-1))
-        return out.reshape(*batch, -1)
+        return scaled, state, self._ids(tensordict, batch, scaled[0].device).reshape(-1)
+
+    def _predict(self, tensordict: TensorDictBase) -> Tensor:
+        batch = self._images(self._get_image(tensordict))[0].shape[:-3]
+        return self.fuse(*self.inputs(tensordict), **self._given(tensordict)).reshape(*batch, -1)
+
+    def _given(self, tensordict: TensorDictBase) -> dict[str, object]:
+        """Further arguments of ``fuse``, with one batch dimension."""
+        return {}
 
     def _images(self, image: Tensor | TensorDictBase) -> list[Tensor]:
         if isinstance(image, Tensor):

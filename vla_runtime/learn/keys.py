@@ -10,7 +10,21 @@ from tensordict.utils import NestedKey
 from torchrl.data.vla import ACTION_CHUNK_KEY, ACTION_IS_PAD_KEY, ACTION_KEY, IMAGE_KEY, INSTRUCTION_KEY, STATE_KEY
 from torchrl.modules.vla import VLAWrapperBase
 
-__all__ = ["ACTION", "CHUNK", "EXECUTED", "IMAGE", "INSTRUCTION", "INSTRUCTION_ID", "IS_PAD", "STATE", "use_root_keys"]
+__all__ = [
+    "ACTION",
+    "CHUNK",
+    "DELAY",
+    "EXECUTED",
+    "IMAGE",
+    "INSTRUCTION",
+    "INSTRUCTION_ID",
+    "IS_PAD",
+    "NOISE",
+    "PREV_CHUNK",
+    "STATE",
+    "WEIGHTS",
+    "use_root_keys",
+]
 
 IMAGE: NestedKey = IMAGE_KEY
 """u8[B, 3, H, W], or a tensordict of such by camera name."""
@@ -28,6 +42,14 @@ CHUNK: NestedKey = ACTION_CHUNK_KEY
 """f32[..., H, A]."""
 IS_PAD: NestedKey = ACTION_IS_PAD_KEY
 """bool[..., H]; True marks rows past the end of the episode, which must not be trained on."""
+NOISE = "noise"
+"""f32[..., H, A], standard normal: what a sampling policy makes a chunk of."""
+PREV_CHUNK = "prev_chunk"
+"""f32[..., H, A], normalised: what is committed for the time of each row."""
+DELAY = "delay"
+"""i64[...]: the first rows of ``prev_chunk`` that the new chunk must have."""
+WEIGHTS = "prefix_weights"
+"""f32[..., H], 0 to 1: how much each row is pulled towards ``prev_chunk``."""
 
 
 def use_root_keys(policy: VLAWrapperBase) -> VLAWrapperBase:

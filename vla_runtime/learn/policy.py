@@ -1,8 +1,9 @@
-"""The policies, by architecture: torchrl's TinyVLA, made exportable, and the visuomotor one."""
+"""The policies, by architecture: torchrl's TinyVLA, made exportable, the visuomotor one and the flow-matching one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from tensordict import TensorDict
@@ -11,12 +12,14 @@ from torchrl.data.vla import UniformActionTokenizer
 from torchrl.modules.vla import TinyVLA
 
 from vla_runtime.core.errors import choices
-from vla_runtime.core.spec import PolicySpec
+from vla_runtime.core.spec import Head, PolicySpec
+from vla_runtime.learn.cameras import SightedPolicy
+from vla_runtime.learn.flow import FlowPolicy
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, STATE
 from vla_runtime.learn.visuomotor import VisuomotorPolicy
 
-__all__ = ["ARCHITECTURES", "ChunkPolicy", "build_policy"]
+__all__ = ["ARCHITECTURES", "HEADS", "ChunkPolicy", "build_policy"]
 
 
 class ChunkPolicy(FusedPolicy, TinyVLA):
@@ -37,15 +40,19 @@ def build_policy(spec: PolicySpec, architecture: str = "tiny", *, seed: int | No
 
     ``tiny`` takes the sizes ``hidden_dim``, ``text_dim`` and ``num_bins`` (of the token head, whose bins divide the
     range of the actions in the contract, normalised); ``visuomotor`` takes ``channels``, ``keypoints``, ``hidden_dim``
-    and ``text_dim``. ``seed`` fixes the weights without touching the global generator.
+    and ``text_dim``, ``flow`` those and ``sampling_steps``. ``seed`` fixes the weights without touching the global
+    generator.
 
     Raises:
         ValueError: an unknown architecture, no camera or no state input, an instruction encoding that the policy cannot
-            compute from text; cameras of different sizes (tiny) or a token head (visuomotor).
+            compute from text; cameras of different sizes (tiny), or a head that the architecture does not have.
         TypeError: a size that the architecture does not have.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r} given; {choices(architecture, ARCHITECTURES)}")
+    if spec.head not in HEADS[architecture]:
+        heads = " or ".join(map(repr, HEADS[architecture]))
+        raise ValueError(f"the {architecture} policy has a {heads} head, {spec.head!r} given")
     if not spec.cameras:
         raise ValueError("the policy looks through a camera, but the contract names none")
     if not spec.state:
@@ -85,20 +92,29 @@ def _tiny(spec: PolicySpec, *, hidden_dim: int = 64, text_dim: int = 16, num_bin
     return policy
 
 
-def _visuomotor(spec: PolicySpec, **sizes: int) -> VisuomotorPolicy:
-    return VisuomotorPolicy(
+def _sighted(kind: Callable[..., SightedPolicy], spec: PolicySpec, **sizes: int) -> SightedPolicy:
+    return kind(
         {camera.name: (camera.height, camera.width) for camera in spec.cameras},
         state_dim=len(spec.state),
         action_dim=len(spec.actions),
         chunk_size=spec.chunk_length,
-        action_head=spec.head,
         text_vocab=spec.instruction.vocab,
         **sizes,
     )
 
 
-ARCHITECTURES = {"tiny": _tiny, "visuomotor": _visuomotor}
+ARCHITECTURES: Mapping[str, Callable[..., FusedPolicy]] = {
+    "tiny": _tiny,
+    "visuomotor": partial(_sighted, VisuomotorPolicy),
+    "flow": partial(_sighted, FlowPolicy),
+}
 """Name to builder."""
+HEADS: Mapping[str, tuple[Head, ...]] = {
+    "tiny": ("continuous", "tokens"),
+    "visuomotor": ("continuous",),
+    "flow": ("flow",),
+}
+"""Architecture to the heads that a contract may name with it; behaviour cloning trains the first."""
 
 
 def tokenizer(spec: PolicySpec, num_bins: int) -> UniformActionTokenizer:

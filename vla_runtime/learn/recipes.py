@@ -18,8 +18,9 @@ from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.contract import TaskFacts, make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.dataset import Dataset
+from vla_runtime.learn.flow_loss import Prefixes
 from vla_runtime.learn.keys import ACTION, CHUNK, STATE
-from vla_runtime.learn.policy import build_policy
+from vla_runtime.learn.policy import HEADS, build_policy
 from vla_runtime.learn.progress import Progress
 from vla_runtime.learn.scaling import Scaling
 from vla_runtime.learn.validate import chunk_error
@@ -40,6 +41,7 @@ class Recipe:
     weight_decay: float = 0.0
     clip: float = math.inf
     augment: bool = False
+    prefixes: Prefixes | None = None
 
 
 TOY = Recipe(steps=400, batch_size=256, lr=3e-3, hidden_dim=64)
@@ -70,7 +72,8 @@ def train_logs(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0, quiet:
         ValueError: values that are not finite, two instructions with one id, or cameras that the architecture cannot
             take.
     """
-    spec = make_spec(dataset.facts, dataset.train[STATE], dataset.train[CHUNK])
+    head = HEADS[recipe.architecture][0]
+    spec = make_spec(dataset.facts, dataset.train[STATE], dataset.train[CHUNK], head)
     further = [Augment()] if recipe.augment else []
     made = _train(spec, dataset.train, recipe, seed, quiet, *further)
     train_error = chunk_error(made.policy, spec, dataset.train)
@@ -111,6 +114,7 @@ def _train(
         warm_up=min(recipe.warm_up, recipe.steps // 10),
         weight_decay=recipe.weight_decay,
         clip=recipe.clip,
+        prefixes=recipe.prefixes,
         seed=seed,
         on_step=on_step,
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.fused import FusedPolicy
-from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, NOISE, STATE
 from vla_runtime.learn.scaling import Scaling
 
 __all__ = ["ChunkError", "chunk_error"]
@@ -27,15 +27,19 @@ class ChunkError:
 
 
 def chunk_error(policy: FusedPolicy, spec: PolicySpec, samples: TensorDict, most: int = 4096) -> ChunkError | None:
-    """The error on ``samples`` as they are stored (physical units), evenly thinned out to ``most``; None for none."""
+    """The error on ``samples`` as they are stored (physical units), evenly thinned out to ``most``; None for none.
+
+    Of a policy that samples it is the error of one draw each, always with the same noise.
+    """
     if not len(samples):
         return None
     scaling = Scaling.from_spec(spec)
     rows = torch.linspace(0, len(samples) - 1, min(most, len(samples))).long()
+    noise = torch.Generator().manual_seed(0)
     total = torch.zeros(len(spec.actions), dtype=torch.float64)
     with torch.no_grad():
         for part in rows.split(_BATCH):
-            total += _errors(policy, scaling, samples[part])
+            total += _errors(policy, scaling, samples[part], noise)
     mean = total / len(rows)
     units = [action.unit for action in spec.actions]
     physical = mean * scaling.action_std
@@ -43,9 +47,11 @@ def chunk_error(policy: FusedPolicy, spec: PolicySpec, samples: TensorDict, most
     return ChunkError(mean.mean().item(), by_unit)
 
 
-def _errors(policy: FusedPolicy, scaling: Scaling, samples: TensorDict) -> Tensor:
+def _errors(policy: FusedPolicy, scaling: Scaling, samples: TensorDict, noise: torch.Generator) -> Tensor:
     """f64[A]: summed over the samples, averaged over the rows, in normalised units."""
     inputs = samples.select(IMAGE, INSTRUCTION_ID)
     inputs[STATE] = scaling.normalise_state(samples[STATE])
+    if policy.samples:
+        inputs[NOISE] = torch.randn(samples[CHUNK].shape, generator=noise)
     wanted = scaling.data_chunk().normalize(samples[CHUNK])
     return (policy(inputs)[CHUNK] - wanted).abs().mean(1).sum(0).double()

@@ -1,0 +1,84 @@
+"""The flow-matching loss, with rows that are given clean: what makes a policy that samples, and that continues.
+
+Lipman et al., "Flow matching for generative modeling", ICLR 2023: on the straight way x = tau * x1 + (1 - tau) * x0
+from noise x0 to a demonstrated chunk x1 the velocity is x1 - x0, and the loss is |v(x, tau) - (x1 - x0)|^2. With the
+denoiser's v = (clean - x) / (1 - tau) that is |clean - x1|^2 / (1 - tau)^2.
+
+Black et al. 2025, "Training-time action conditioning for efficient real-time chunking": the first d rows are given
+clean, with flow time 1, and are left out of the loss; d is drawn for each sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor, nn
+
+from vla_runtime.learn.flow import FlowPolicy
+from vla_runtime.learn.keys import CHUNK, IS_PAD
+
+__all__ = ["FlowLoss", "Prefixes"]
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """How the given rows are drawn.
+
+    Args:
+        none: share of the samples without any.
+        longest: the others have 1 to this share of the chunk's rows.
+        shaken: the given rows are all moved by up to about this much (a standard deviation in normalised units), for
+            the policy will be given what it planned before, not what was demonstrated.
+    """
+
+    none: float = 0.4
+    longest: float = 0.5
+    shaken: float = 0.0
+
+
+class FlowLoss(nn.Module):
+    """Reads what the policy reads, with normalised chunks and their pad mask; writes ``loss_flow``.
+
+    Args:
+        draws: noises, flow times and delays for each image that is looked at, which is the expensive part.
+    """
+
+    def __init__(self, policy: FlowPolicy, prefixes: Prefixes | None = None, draws: int = 8) -> None:
+        super().__init__()
+        self.policy = policy
+        self.prefixes = prefixes or Prefixes()
+        self.draws = draws
+
+    def forward(self, samples: TensorDictBase) -> TensorDict:
+        policy, draws = self.policy, self.draws
+        chunk = samples[CHUNK].repeat_interleave(draws, 0)
+        real = ~samples[IS_PAD].repeat_interleave(draws, 0)
+        given = self.delays(len(chunk), chunk.shape[1]).unsqueeze(1) > torch.arange(chunk.shape[1])
+        # The sampler never asks beyond its last step.
+        tau = torch.rand(len(chunk), 1) * (1.0 - 1.0 / policy.sampling_steps)
+        prefix = self._shaken(chunk)
+        end = torch.where(given.unsqueeze(-1), prefix, chunk)
+        noisy = tau.unsqueeze(-1) * end + (1.0 - tau.unsqueeze(-1)) * torch.randn_like(chunk)
+        features = policy.see(*policy.inputs(samples)).repeat_interleave(draws, 0)
+        context = policy.denoiser.context(features, given.float(), prefix)
+        clean = policy.denoiser(noisy.flatten(1), tau, context).reshape(chunk.shape)
+        return TensorDict({"loss_flow": self._mean(((clean - chunk) / (1.0 - tau).unsqueeze(-1)) ** 2, real & ~given)})
+
+    def delays(self, count: int, rows: int) -> Tensor:
+        """i64[count]: how many rows of each sample are given."""
+        longest = max(1, round(self.prefixes.longest * rows))
+        some = torch.randint(1, min(longest, rows - 1) + 1, (count,)) if rows > 1 else torch.zeros(count).long()
+        return some * (torch.rand(count) >= self.prefixes.none)
+
+    def _shaken(self, chunk: Tensor) -> Tensor:
+        if not self.prefixes.shaken:
+            return chunk
+        return chunk + self.prefixes.shaken * torch.randn(len(chunk), 1, chunk.shape[2])
+
+    @staticmethod
+    def _mean(errors: Tensor, rows: Tensor) -> Tensor:
+        """The mean of f32[B, H, A] over the marked rows; 0 if none is."""
+        counted = rows.unsqueeze(-1)
+        return (errors * counted).sum() / (counted.sum() * errors.shape[-1]).clamp_min(1)
