@@ -39,16 +39,21 @@ class Executor:
     strategy: bool = False
 
 
+_NAIVE = {"strategy": "latest", "interpolation": "linear"}
+_BLEND = {"strategy": "blend", "blend_rows": 8, "interpolation": "cubic"}
+_ENSEMBLE = {"strategy": "ensemble", "ensemble_decay": 0.01, "interpolation": "linear"}
+
 EXECUTORS = (
-    Executor("restart", _BC, restart=True, strategy=True),
-    Executor("latest", _BC, strategy=True),
-    Executor("blend", _BC, {"chunks": {"strategy": "blend"}}, strategy=True),
-    Executor("ensemble", _BC, {"chunks": {"strategy": "ensemble"}}, strategy=True),
-    Executor("flow-latest", _FLOW, {"policy": {"rtc": "off"}}),
-    Executor("flow-blend", _FLOW, {"policy": {"rtc": "off"}, "chunks": {"strategy": "blend"}}),
-    Executor("flow-prefix", _FLOW, {"policy": {"rtc": "prefix"}}),
-    Executor("flow-guidance", _FLOW, {"policy": {"rtc": "guidance"}}),
-    Executor("flow-best8", _FLOW, {"policy": {"rtc": "off", "draws": 8}}),
+    Executor("restart", _BC, {"chunks": _NAIVE}, restart=True, strategy=True),
+    Executor("latest", _BC, {"chunks": _NAIVE}, strategy=True),
+    Executor("blend", _BC, {"chunks": _BLEND}, strategy=True),
+    Executor("ensemble", _BC, {"chunks": _ENSEMBLE}, strategy=True),
+    Executor("flow-latest", _FLOW, {"chunks": _NAIVE, "policy": {"rtc": "off"}}),
+    Executor("flow-blend", _FLOW, {"chunks": _BLEND, "policy": {"rtc": "off"}}),
+    Executor("flow-prefix", _FLOW, {"chunks": _NAIVE, "policy": {"rtc": "prefix"}}),
+    Executor("flow-guidance", _FLOW, {"chunks": _NAIVE, "policy": {"rtc": "guidance"}}),
+    Executor("flow-best8", _FLOW, {"chunks": _NAIVE, "policy": {"rtc": "off", "draws": 8}}),
+    Executor("flow-prefix-blend", _FLOW, {"chunks": _BLEND, "policy": {"rtc": "prefix"}}),
 )
 
 

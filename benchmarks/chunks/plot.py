@@ -11,7 +11,18 @@ from benchmarks.chunks.tables import Found
 __all__ = ["plot"]
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN = 300, 200, 62, 40, 56
-_COLOURS = ("#888888", "#1f6fb4", "#e08a1e", "#2a9d4a", "#8a4fbf", "#c23b3b", "#111111", "#15a3a3", "#b0307a")
+_COLOURS = (
+    "#888888",
+    "#1f6fb4",
+    "#e08a1e",
+    "#2a9d4a",
+    "#8a4fbf",
+    "#c23b3b",
+    "#111111",
+    "#15a3a3",
+    "#b0307a",
+    "#8c6d31",
+)
 _LOW_RAD, _HIGH_RAD = 1e-3, 1.0
 _MARGIN = 10
 _UNIT = "rad"
