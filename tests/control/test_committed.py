@@ -70,6 +70,21 @@ def test_rows_whose_time_has_come_are_what_was_sent_then_and_not_what_was_wanted
     assert found.actions[:4, 0].tolist() == [0, 4 / 64, 8 / 64, 12 / 64]
 
 
+@given(st.integers(0, PERIOD - 1), st.integers(1, H * 4 - 1))
+def test_a_robot_that_was_sent_along_a_plan_is_committed_to_it_whenever_its_ticks_were(
+    phase_ns: int, ticks: int
+) -> None:
+    """Rows fall between two ticks, and the newest command is a tick old: a row is off by a quarter of its way at most,
+    where the plan turns between two ticks."""
+    followed = plan(rows(0.0, 0.1, rise=0.01), NOW)
+    first = NOW + phase_ns
+    sent = [(at, tuple(followed.at(at))) for at in range(first, first + ticks * PERIOD, PERIOD)]
+    found = chunk(committed(*sent), followed, first + ticks * PERIOD)
+    assert found is not None
+    coming = -(-phase_ns // DT)  # what was before the first command is not known
+    assert np.allclose(found.actions[coming:], followed.chunk.actions[coming:], atol=0.01 * PERIOD / DT / 4 + 1e-6)
+
+
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=H, max_size=H), st.integers(0, H * 4))
 def test_rows_to_come_are_inside_the_limits_and_no_faster_than_the_joints(wanted, ticks: int) -> None:
     now = NOW + ticks * PERIOD

@@ -37,19 +37,19 @@ class Committed:
     def chunk(self, plan: Plan | None, path: Callable[[int], list[float]], now_ns: int) -> CommittedChunk | None:
         """Rows on the grid of ``plan``, or from now on where there is none; None before the first command.
 
-        A row whose time has come is the command that was in force then. A later one is what ``path``, the plans that
-        count as the strategy joins them, says for its time, inside the position limits and no farther from the row
+        A row before the newest command lies between the two commands around it. A later one is what ``path``, the plans
+        that count as the strategy joins them, says for its time, inside the position limits and no farther from the row
         before it than the speed limit allows. Without a plan, or one that has run out, the robot stays.
         """
         if not self._sent:
             return None
-        _, last = self._sent[-1]
+        sent_ns, last = self._sent[-1]
         if plan is None or plan.end_ns <= now_ns:
             return CommittedChunk(np.tile(last, (self._rows, 1)).astype(np.float32), now_ns, self._dt_ns, now_ns)
-        past = min(max(0, (now_ns - plan.begin_ns) // self._dt_ns + 1), self._rows)
+        past = min(max(0, (sent_ns - plan.begin_ns) // self._dt_ns + 1), self._rows)
         rows = np.empty((self._rows, len(last)))
         for i in range(past):
-            rows[i] = self._in_force(plan.begin_ns + i * self._dt_ns)
+            rows[i] = self._sent_for(plan.begin_ns + i * self._dt_ns)
         for i in range(past, self._rows):
             rows[i] = path(plan.begin_ns + i * self._dt_ns)
         if past < self._rows:
@@ -57,9 +57,14 @@ class Committed:
         t0_ns = plan.chunk.t0_ns
         return CommittedChunk(rows.astype(np.float32), t0_ns, self._dt_ns, t0_ns + plan.end_ns - plan.begin_ns)
 
-    def _in_force(self, stamp_ns: int) -> F64:
-        """The last command sent by then, or the first one known."""
-        return self._sent[max(0, bisect_right(self._sent, stamp_ns, key=_stamp) - 1)][1]
+    def _sent_for(self, stamp_ns: int) -> F64:
+        """What was sent for an instant: linear between two commands, the first or the last of them beyond."""
+        after = bisect_right(self._sent, stamp_ns, key=_stamp)
+        before_ns, before = self._sent[max(0, after - 1)]
+        if after in (0, len(self._sent)) or before_ns == stamp_ns:
+            return before
+        next_ns, following = self._sent[after]
+        return before + (stamp_ns - before_ns) / (next_ns - before_ns) * (following - before)
 
     def _limit(self, rows: F64, last: F64) -> None:
         """Make of ``rows`` what may follow ``last``."""
