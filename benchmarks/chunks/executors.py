@@ -18,7 +18,7 @@ from vla_runtime.app.config import LogConfig, RobotConfig
 from vla_runtime.app.load import config_from, find_robot
 from vla_runtime.core.errors import ConfigError
 
-__all__ = ["EXECUTORS", "ROBOT", "TASK", "Executor", "executor", "merged", "robot_config"]
+__all__ = ["EXECUTORS", "ROBOT", "TASK", "Executor", "baseline", "executor", "merged", "robot_config"]
 
 ROBOT, TASK = "arm", "track"
 _BC, _FLOW = "track.onnx", "track_flow.onnx"
@@ -60,6 +60,11 @@ EXECUTORS = (
 def executor(name: str, table: Sequence[Executor] = EXECUTORS) -> Executor:
     """The one of that name."""
     return {one.name: one for one in table}[name]
+
+
+def baseline(name: str) -> str:
+    """What ``name`` is compared with: its policy's newest chunk, followed as it comes."""
+    return {_BC: "latest", _FLOW: "flow-latest"}[executor(name).policy]
 
 
 def merged(data: Mapping[str, Any], *changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

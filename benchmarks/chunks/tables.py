@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.chunks.cells import Cell
+from benchmarks.chunks.executors import baseline
+from benchmarks.chunks.paired import difference
 from benchmarks.chunks.world import STEP_NS
 
 __all__ = ["Found", "page"]
@@ -41,6 +43,7 @@ def page(found: Found, executors: Sequence[str], code: str) -> str:
         own = {cell: figures for cell, figures in track.items() if cell.pattern == pattern}
         if own:
             lines += ["", f"## {_TITLES[pattern]}: {pattern}", "", *_matrix(own, executors, _success)]
+            lines += ["", *_compared(own, executors)]
             lines += ["", "| executor | delay, steps | success, 95 % | hand-over mean, rad | p95 | max |"
                       " accel p95, rad/s² | boundary jerk, rad/s³ | starved ticks | refused chunks | episodes |",
                       "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
@@ -81,6 +84,29 @@ def _matrix(found: Found, executors: Sequence[str], how: Callable[[Mapping[str, 
             cells = (how(own[delay]) if delay in own else "" for delay in delays)
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _compared(found: Found, executors: Sequence[str]) -> list[str]:
+    """Against the baseline of each on the same seeds; where both have the same number of episodes."""
+    of = {(cell.executor, cell.delay): figures for cell, figures in found.items()}
+    paired: dict[Cell, dict[str, Any]] = {}
+    for cell, figures in found.items():
+        other = of.get((baseline(cell.executor), cell.delay))
+        if baseline(cell.executor) != cell.executor and other and other["episodes"] == figures["episodes"]:
+            paired[cell] = {"difference": difference(figures["succeeded"], other["succeeded"])}
+    if not paired:
+        return []
+    return [
+        "More successes than `latest`, or `flow-latest` with its policy, as a share of the same seeds, and the 95 %",
+        "interval:",
+        "",
+        *_matrix(paired, executors, _more),
+    ]
+
+
+def _more(own: Mapping[str, Any]) -> str:
+    share, low, high = own["difference"]
+    return f"{share:+.3f} ({low:+.2f} to {high:+.2f})"
 
 
 def _success(own: Mapping[str, Any]) -> str:

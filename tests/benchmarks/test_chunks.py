@@ -22,6 +22,7 @@ from benchmarks.chunks.campaign import cells_of, run
 from benchmarks.chunks.cells import Cell, Store, jobs_of
 from benchmarks.chunks.executors import EXECUTORS, Executor, executor, merged, robot_config
 from benchmarks.chunks.figures import figures
+from benchmarks.chunks.paired import difference
 from benchmarks.chunks.plot import plot
 from benchmarks.chunks.restart import Restart
 from benchmarks.chunks.tables import page
@@ -292,11 +293,30 @@ def test_two_episodes_of_the_arm_become_tables_and_a_plot(tmp_path: Path, capsys
 # The report
 
 
+outcomes = st.lists(st.tuples(st.sampled_from("01"), st.sampled_from("01")), min_size=1, max_size=300)
+
+
+@given(outcomes)
+def test_a_paired_difference_is_that_of_the_rates_and_turns_with_its_sides(pairs) -> None:
+    own, other = ("".join(side) for side in zip(*pairs, strict=True))
+    share, low, high = difference(own, other)
+    assert share == pytest.approx((own.count("1") - other.count("1")) / len(pairs))
+    assert -1 <= low <= share <= high <= 1
+    assert difference(other, own) == pytest.approx((-share, -high, -low))
+
+
+def test_a_paired_interval_is_that_of_the_formula_worked_out_by_hand() -> None:
+    """16 and 9 discordant of 86: (16.5 - 9.5) / 88 and 1.96 √(26 - 7² / 88) / 88."""
+    own, other = "1" * 69 + "0" * 17, "1" * 53 + "0" * 16 + "1" * 9 + "0" * 8
+    assert difference(own, other) == pytest.approx((7 / 86, 0.0795 - 0.1123, 0.0795 + 0.1123), abs=2e-4)
+
+
 def result_like(success: float) -> dict[str, object]:
     from tests.app.test_evaluate import result
 
     found = summary([result(seed, success=seed < 100 * success) for seed in range(100)])
-    return {name: value for name, value in found.items() if name != "results"}
+    succeeded = "".join("01"[seed < 100 * success] for seed in range(100))
+    return {name: value for name, value in found.items() if name != "results"} | {"succeeded": succeeded}
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +340,7 @@ def test_the_page_has_every_cell_and_fits(made_up) -> None:
     track = [cell for cell in made_up if cell.kind == "track"]
     assert len(re.findall(r"^\| [a-z0-9-]+ \| \d \| \d\.\d{3} \(", text, re.MULTILINE)) == len(track) == 75
     assert "| latest | 0, - | 100, - |" in text
+    assert len(re.findall(r"\+0\.000 \(-0\.0\d to \+0\.0\d\)", text)) == 25  # restart against latest
     assert "| restart | 0.00, 0.00 | 5.00, 6.00 |" in text
     assert not [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")]
     widths = {line.count("|") for line in re.findall(r"^\| (?:latest|executor) \| (?:\d|delay).*$", text, re.MULTILINE)}
