@@ -141,7 +141,7 @@ def test_of_several_draws_the_nearest_to_what_is_committed_is_kept(takes, seed, 
     drawn, told = chunk(OnnxPolicy(made(set()))) + noise(seed, 16), continuation()
     scale = np.array(policy.spec.normalisation.action_std, dtype=np.float32)
     assert np.allclose(chunk(policy, told, seed), drawn[nearest(drawn, told, scale)], atol=1e-7)
-    assert np.allclose(chunk(policy, None, seed), drawn[0], atol=1e-7), "without a plan one draw is enough"
+    assert np.allclose(chunk(policy, None, seed), drawn[0], atol=1e-7), "without a plan the first"
 
 
 def test_a_graph_that_gives_fewer_chunks_than_it_was_given_noise_for_is_our_error(made, tmp_path) -> None:

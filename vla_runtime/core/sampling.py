@@ -89,7 +89,10 @@ class Sampler:
         self._scale = np.array(spec.normalisation.action_std, dtype=np.float32)
 
     def inputs(self, continuation: Continuation | None, seed: int) -> dict[str, npt.NDArray[Any]]:
-        """The optional inputs of a batch of 1. Without a plan to continue one draw is enough."""
+        """The optional inputs of a batch of 1.
+
+        All chunks are drawn without a plan to continue too: its delay is what the next request is made for.
+        """
         prev_chunk: F32 = np.zeros(self._shape, dtype=np.float32)
         weights: F32 = np.zeros(self._shape[0], dtype=np.float32)
         delay = 0
@@ -100,9 +103,9 @@ class Sampler:
         given: dict[str, npt.NDArray[Any]] = {}
         for name in self._takes:
             if name == "noise":
-                count = 1 if continuation is None else self._draws
+                size = (1, self._draws, *self._shape)
                 # RandomState's stream is frozen for ever: a log re-infers with any later NumPy.
-                given[name] = np.random.RandomState(seed).standard_normal((1, count, *self._shape)).astype(np.float32)
+                given[name] = np.random.RandomState(seed).standard_normal(size).astype(np.float32)
             elif name == "prev_chunk":
                 given[name] = prev_chunk[None]
             elif name == "delay":
@@ -112,15 +115,14 @@ class Sampler:
         return given
 
     def choose(self, chunks: F32, continuation: Continuation | None) -> F32:
-        """Of ``chunks`` f32[N, H, A] the one nearest to what is committed, f32[H, A].
+        """Of ``chunks`` f32[N, H, A] the one nearest to what is committed, f32[H, A]; without a plan the first.
 
         Raises:
             PolicyFileError: the graph did not give as many as it was given noise for.
         """
-        count = 1 if continuation is None else self._draws
-        if len(chunks) != count:
-            raise PolicyFileError(f"the policy gives {len(chunks)} chunks for noise for {count}")
-        at = 0 if continuation is None or count == 1 else nearest(chunks, continuation, self._scale)
+        if len(chunks) != self._draws:
+            raise PolicyFileError(f"the policy gives {len(chunks)} chunks for noise for {self._draws}")
+        at = 0 if continuation is None or len(chunks) == 1 else nearest(chunks, continuation, self._scale)
         chosen: F32 = chunks[at]
         return chosen
 
