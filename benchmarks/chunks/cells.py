@@ -77,8 +77,13 @@ class Store:
         path = self.path(cell, executor)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}.draft")
-        draft.write_text(json.dumps({"depends_on": self.depends_on(cell, executor), "found": found}, indent=1) + "\n")
-        draft.replace(path)
+        try:
+            draft.write_text(
+                json.dumps({"depends_on": self.depends_on(cell, executor), "found": found}, indent=1) + "\n"
+            )
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def current(self, executors: Sequence[Executor]) -> dict[Cell, dict[str, Any]]:
         """The figures that ``executors`` would get again today."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,8 @@ from vla_runtime.app.evaluate.summary import summary
 from vla_runtime.app.load import load_config
 from vla_runtime.app.simulate import Latency
 from vla_runtime.core.types import ActionChunk, PlannerStatus
+
+from ..app import live
 
 ROOT = Path(__file__).parents[2]
 LATEST, RESTART = executor("latest"), executor("restart")
@@ -255,6 +259,25 @@ def test_an_interrupted_campaign_leaves_whole_cells_and_goes_on(tmp_path: Path) 
     assert set(store.current(EXECUTORS)) == set(CLOCKS)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_workers_and_leaves_whole_cells(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    command = [sys.executable, "-m", "benchmarks.chunks", "--parts", "react", "--executors", "latest,restart",
+               "--trials", STEPS, "--workers", 2, "--out", tmp_path]  # fmt: skip
+    with live.started(*command) as process:
+        live.wait_for(lambda: len(list(tmp_path.glob("*.json"))) > 2, "the first cells", timeout=60)
+        family = [relative.pid for relative in psutil.Process(process.pid).children(recursive=True)]
+        assert len(family) == 2
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert live.all_gone(family)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json"}
+    assert all(found["trials"] == STEPS for found in Store(tmp_path).current(EXECUTORS[:2]).values())
+
+
 def test_what_is_stale_is_not_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = replace(CLOCKS[0], episodes=1), CLOCKS[0]
     store = Store(tmp_path)
@@ -312,7 +335,7 @@ def test_a_paired_interval_is_that_of_the_formula_worked_out_by_hand() -> None:
 
 
 def result_like(success: float) -> dict[str, object]:
-    from tests.app.test_evaluate import result
+    from ..app.test_evaluate import result
 
     found = summary([result(seed, success=seed < 100 * success) for seed in range(100)])
     succeeded = "".join("01"[seed < 100 * success] for seed in range(100))
