@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(store: Store, code: str | None, docs: Path) -> int:
-    found = store.of_code(code) if code else store.current(available(EXECUTORS, print))
+    found = store.of_code(code) if code else store.current(EXECUTORS)
     if not found:
         known = ", ".join(f"{version} ({count} cells)" for version, count in store.versions().items()) or "none"
         wanted = code or f"{store.code}, this one"

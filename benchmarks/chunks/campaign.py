@@ -25,14 +25,15 @@ _GUESS_S = {"track": 0.5, "react": 1.0, "clock": 0.3}
 
 def available(executors: Sequence[Executor], say: Callable[[str], None]) -> list[Executor]:
     """Those that this version can run; ``say`` is told why the others are left out."""
-    found = []
+    found: list[Executor] = []
+    texts: tuple[str, ...] = ()
     for one in executors:
         try:
             config = robot_config(one)
-            with (
-                closing(open_demonstrator(config)) as device,
-                closing(open_policy(config, instructions_of(device, TASK))),
-            ):
+            if not texts:
+                with closing(open_demonstrator(config)) as device:
+                    texts = instructions_of(device, TASK)
+            with closing(open_policy(config, texts)):
                 found.append(one)
         except Refusal as error:
             say(f"left out: {one.name}: {error}")

@@ -19,6 +19,7 @@ from benchmarks.chunks.work import Job
 from benchmarks.chunks.world import STEP_NS
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.simulate.latency import Pattern
+from vla_runtime.core.errors import Refusal
 
 __all__ = ["Cell", "Store", "jobs_of"]
 
@@ -59,10 +60,10 @@ class Store:
 
     def depends_on(self, cell: Cell, executor: Executor) -> dict[str, Any]:
         """All that the figures of ``cell`` follow from."""
-        if executor.name not in self._configs:
-            self._configs[executor.name] = _config_of(executor)
         own: Mapping[str, Any] = {"changes": _plain(executor.changes), "restart": executor.restart}
         if cell.kind == "track":
+            if executor.name not in self._configs:
+                self._configs[executor.name] = _config_of(executor)
             own = {**own, **self._configs[executor.name]}
         return {"cell": asdict(cell), **self._common, **own}
 
@@ -78,21 +79,22 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}.draft")
         try:
-            draft.write_text(
-                json.dumps({"depends_on": self.depends_on(cell, executor), "found": found}, indent=1) + "\n"
-            )
+            data = {"depends_on": self.depends_on(cell, executor), "found": found}
+            draft.write_text(json.dumps(data, indent=1) + "\n")
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
 
     def current(self, executors: Sequence[Executor]) -> dict[Cell, dict[str, Any]]:
-        """The figures that ``executors`` would get again today."""
+        """The figures that those of ``executors`` that can be run today would get again."""
         table = {one.name: one for one in executors}
-        return _largest(
-            (cell, data)
-            for path, cell, data in self._read()
-            if cell.executor in table and path.name == self.path(cell, table[cell.executor]).name
-        )
+        return _largest((cell, data) for path, cell, data in self._read() if self._again(path, cell, table))
+
+    def _again(self, path: Path, cell: Cell, table: Mapping[str, Executor]) -> bool:
+        try:
+            return cell.executor in table and path.name == self.path(cell, table[cell.executor]).name
+        except Refusal:  # its policy file is gone, or the config's key
+            return False
 
     def of_code(self, code: str) -> dict[Cell, dict[str, Any]]:
         """The figures of that code version, the newest of each cell."""
