@@ -12,10 +12,12 @@ from tests.soak.wishes import HARD, Wish, draw_limits, draw_period_ns, draw_wish
 from vla_runtime.control.cause import Stop
 from vla_runtime.control.clock import VirtualClock
 from vla_runtime.control.health import LoopSettings
+from vla_runtime.control.interpolation import INTERPOLATIONS
 from vla_runtime.control.loop import ControlLoop
 from vla_runtime.control.parts import Parts
 from vla_runtime.control.safety import JointLimits, default_chain
 from vla_runtime.control.scheduler import Scheduler
+from vla_runtime.control.strategies import Blend, Ensemble, Latest, Strategy
 from vla_runtime.core.protocols import StopCategory
 from vla_runtime.core.types import F64, ActionChunk, PlannerStatus, PlanRequest, RobotState, Tick
 
@@ -103,7 +105,8 @@ class _Planner:
             actions = actions[1:]
         policy = _HASH if rng.random() > 0.02 else "another"
         t0_ns = request.stamp_ns - int(rng.integers(0, 3 * self._dt_ns))
-        chunk = ActionChunk(actions, t0_ns, self._dt_ns, request.seq, request.seq, policy)
+        delay = int(rng.integers(0, 12)) if rng.random() < 0.5 else None
+        chunk = ActionChunk(actions, t0_ns, self._dt_ns, request.seq, request.seq, policy, delay=delay)
         delay_ns = int(rng.choice([0, 1, 2, 9])) * self._dt_ns
         self._coming += [(request.stamp_ns + delay_ns, chunk)] * int(rng.choice([1, 1, 1, 2]))
         if rng.random() < 0.01:
@@ -133,6 +136,11 @@ class _Count:
         self._ran.interventions += len(tick.interventions)
 
 
+def _strategy(rng: np.random.Generator, dt_ns: int) -> Strategy:
+    kinds: list[Strategy] = [Latest(), Blend(float(rng.uniform(0.1, 12)), dt_ns), Ensemble(float(rng.uniform(0, 1)))]
+    return kinds[rng.integers(len(kinds))]
+
+
 def run_loop(rng: np.random.Generator, ticks: int) -> Ran:
     """An episode of about ``ticks`` ticks; at its end a stop is asked for."""
     period_ns = draw_period_ns(rng)
@@ -143,7 +151,8 @@ def run_loop(rng: np.random.Generator, ticks: int) -> Ran:
     end_ns, start_ns = clock.now() + ticks * period_ns, clock.now()
     scheduler = Scheduler(
         joints=limits.joints, chunk_length=_ROWS, dt_ns=dt_ns, policy_hash=_HASH, start_ns=start_ns,
-        replan_interval=int(rng.integers(1, _ROWS + 1)), answer_timeout_ns=12 * dt_ns,
+        replan_interval=int(rng.integers(1, _ROWS + 1)), answer_timeout_ns=12 * dt_ns, strategy=_strategy(rng, dt_ns),
+        interpolation=rng.choice(INTERPOLATIONS, len(limits.joints)).tolist(), lead_ns=int(rng.choice([0, 0, dt_ns])),
     )  # fmt: skip
     parts = Parts(
         clock, _Robot(ran, rng), _Planner(ran, rng, dt_ns), scheduler, default_chain(limits, period_ns), _Count(ran),
