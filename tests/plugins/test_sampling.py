@@ -74,6 +74,19 @@ def test_left_to_itself_a_policy_continues_the_best_way_that_it_can(takes, kept,
     assert OnnxPolicy(made(takes)).rtc == kept
 
 
+def test_a_policy_that_does_not_hold_what_it_says_it_holds_is_refused_before_anything_moves(made, tmp_path) -> None:
+    import onnx
+
+    model = onnx.load(str(made({"prev_chunk"})))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("delay", onnx.TensorProto.INT64, ["batch"]))
+    onnx.save(model, str(tmp_path / "deaf.onnx"))
+    with pytest.raises(
+        PolicyFileError, match=r"does not hold the rows before its delay: row \d, a\d is .*, committed is"
+    ):
+        check_golden(OnnxPolicy(tmp_path / "deaf.onnx"))
+    check_golden(OnnxPolicy(tmp_path / "deaf.onnx", sampling=Sampling("off")))
+
+
 def asked(policy_file: Path, rtc: str, continued):
     return chunk(OnnxPolicy(policy_file, sampling=Sampling(rtc)), continued)
 
