@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--parts", type=_some(_PARTS), default=_PARTS, metavar="P,...", help=f"of {', '.join(_PARTS)}")
     parser.add_argument("--rollouts", type=_count, default=500, metavar="N", help="episodes of track (%(default)s)")
-    parser.add_argument("--trials", type=_count, default=2000, metavar="N", help="steps of react (%(default)s)")
+    parser.add_argument("--trials", type=_count, default=1000, metavar="N", help="steps of react (%(default)s)")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, metavar="S", help="of the first episode (%(default)s)")
     parser.add_argument(
         "--workers", type=_count, default=default_workers(), metavar="N", help="processes (%(default)s)"

@@ -19,7 +19,7 @@ from vla_runtime.core.errors import Refusal
 __all__ = ["available", "cells_of", "run"]
 
 _WORK = "benchmarks.chunks.work"
-_GUESS_S = {"track": 0.5, "react": 1.0, "clock": 0.3}
+_GUESS_S = {"track": 0.5, "react": 0.5, "clock": 0.1}
 """Of one core for one episode, until episodes of the kind were seen."""
 
 

@@ -17,10 +17,10 @@ _PLANNED = frozenset({Mode.ALIGNING.value, Mode.RUNNING.value, Mode.HOLDING.valu
 class Trace:
     """A recorder.
 
-    ``commands``: those sent before the robot began to stop, f64[D] each. ``handovers``: f64[D] at each takeover, the
-    first tick that follows another chunk than the tick before: how far the action wanted lies from where the two
-    before it led. ``takeovers``: which commands these ticks sent. ``success_ns``: the stamp of the first state that
-    called the task done with success.
+    ``commands``: those sent before the robot began to stop, f64[D] each. ``takeovers``: which of them were the first
+    to follow another chunk. ``handovers``: f64[D] at each takeover from a chunk that still had rows: how far the action
+    wanted lies from where the two before it led. ``success_ns``: the stamp of the first state that called the task done
+    with success.
     """
 
     def __init__(self) -> None:
@@ -45,14 +45,13 @@ class Trace:
 
     def tick(self, tick: Tick) -> None:
         if tick.command is not None and tick.mode in _PLANNED:
-            if tick.chunk_seq != self._followed:
+            if tick.chunk_seq != self._followed >= 0 and tick.wanted is not None:
                 self._take_over(tick.wanted)
             self.commands.append(tick.command)
         self._followed = tick.chunk_seq
         self._before, self._last = self._last, tick.wanted
 
-    def _take_over(self, wanted: tuple[float, ...] | None) -> None:
-        if wanted is None or self._last is None or self._before is None:
-            return
+    def _take_over(self, wanted: tuple[float, ...]) -> None:
         self.takeovers.append(len(self.commands))
-        self.handovers.append(np.abs(np.array(wanted) - 2.0 * np.array(self._last) + np.array(self._before)))
+        if self._last is not None and self._before is not None:
+            self.handovers.append(np.abs(np.array(wanted) - 2.0 * np.array(self._last) + np.array(self._before)))
