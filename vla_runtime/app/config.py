@@ -8,7 +8,7 @@ import msgspec
 
 from vla_runtime.control.interpolation import Interpolation
 from vla_runtime.control.strategies import StrategyName
-from vla_runtime.core.sampling import Rtc, Sampling
+from vla_runtime.core.choice import Rtc, Sampling
 from vla_runtime.core.spec import Unit
 
 __all__ = [

@@ -7,22 +7,21 @@ f32[B, H]; N draws make an output of f32[B N, H, A].
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
+from vla_runtime.core.choice import Sampling
 from vla_runtime.core.errors import ContractMismatch, PolicyFileError
 from vla_runtime.core.rtc import nearest
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F32, Continuation, PlanRequest
 
-__all__ = ["OPTIONAL_INPUTS", "Kept", "Rtc", "Sampler", "Sampling", "request_seed"]
+__all__ = ["OPTIONAL_INPUTS", "Kept", "Sampler", "Sampling", "request_seed"]
 
 Kept = Literal["off", "prefix", "guidance", "both"]
-Rtc = Literal["auto", "off", "prefix", "guidance", "both"]
 
 OPTIONAL_INPUTS = ("noise", "prev_chunk", "delay", "prefix_weights")
 """In the order in which a graph takes them, after ``instruction_id``."""
@@ -34,19 +33,6 @@ _NEEDS: dict[Kept, tuple[str, ...]] = {
     "both": ("prev_chunk", "delay", "prefix_weights"),
 }
 """The inputs that each way of keeping to what is committed takes, the best first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a new chunk is made to continue the plan in use, and how many chunks are drawn to choose from.
-
-    ``rtc``: ``prefix`` holds the rows that will have been executed to what is committed (the graph's input ``delay``),
-    ``guidance`` draws all rows towards it (``prefix_weights``), ``both`` does both, ``off`` neither. ``auto``: the
-    first of prefix, guidance and off that the graph can do. ``draws``: how many, at least 1.
-    """
-
-    rtc: Rtc = "auto"
-    draws: int = 1
 
 
 class Sampler:

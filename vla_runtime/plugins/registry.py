@@ -10,12 +10,14 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from vla_runtime.core.choice import Sampling
 from vla_runtime.core.errors import ConfigError, MissingExtra, choices
-from vla_runtime.core.protocols import Policy
-from vla_runtime.core.sampling import Sampling
 from vla_runtime.plugins.convert import convert
+
+if TYPE_CHECKING:
+    from vla_runtime.core.protocols import Policy
 
 __all__ = ["Kind", "load_plugin", "open_policy", "plugin_options"]
 

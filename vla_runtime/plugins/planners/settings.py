@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from vla_runtime.core.sampling import Sampling
+from vla_runtime.core.choice import Sampling
 
 __all__ = ["CameraSetting", "PlannerSettings"]
 
