@@ -23,7 +23,7 @@ _COLOURS = (
     "#b0307a",
     "#8c6d31",
 )
-_LOW_RAD, _HIGH_RAD = 1e-3, 1.0
+_LOW_RAD, _HIGH_RAD = 1e-4, 1.0
 _MARGIN = 10
 _UNIT = "rad"
 
@@ -45,7 +45,7 @@ def plot(found: Found, executors: Sequence[str]) -> str:
         left = _LEFT + column * (_WIDTH + _LEFT)
         for top, title, marks, y, value, spread in (
             (_TOP, "success", _SHARES, _share, lambda own: own["success"], _interval),
-            (_TOP + _HEIGHT + _BETWEEN, "mean hand-over jump", _JUMPS, _jump, _mean, None),
+            (_TOP + _HEIGHT + _BETWEEN, f"mean hand-over jump in {_UNIT}", _JUMPS, _jump, _mean, None),
         ):
             parts += _frame(f"{title}, {pattern} delay", left, top, longest, marks, y)
             for index, name in enumerate(executors):
@@ -64,7 +64,7 @@ def plot(found: Found, executors: Sequence[str]) -> str:
 
 
 _SHARES = [(share, f"{share:.0%}") for share in (0, 0.25, 0.5, 0.75, 1)]
-_JUMPS = [(jump, f"{jump:g} {_UNIT}") for jump in (1e-3, 1e-2, 1e-1, 1)]
+_JUMPS = [(jump, f"{jump:g}") for jump in (1e-4, 1e-3, 1e-2, 1e-1, 1)]
 
 
 def _x(delay: int, left: float, longest: int) -> float:
