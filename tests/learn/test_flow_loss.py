@@ -42,8 +42,8 @@ def test_it_is_the_velocity_that_is_regressed(monkeypatch: pytest.MonkeyPatch) -
     target = batch[CHUNK].repeat_interleave(8, 0).flatten(1)
     noise = (x - tau * target) / (1 - tau)
     assert noise.std().item() == pytest.approx(1.0, abs=0.1)
-    assert 0 <= tau.min() < tau.max() <= 0.8
-    expected = (((clean - x) / (1 - tau) - (target - noise)) ** 2).mean()
+    assert torch.equal(tau.unique(), torch.arange(5) / 5)
+    expected = ((clean - x) / (1 - tau) - (target - noise)).abs().mean()
     assert given == pytest.approx(expected.item(), rel=1e-3)
 
 
@@ -80,25 +80,24 @@ def test_given_rows_are_never_in_the_loss(monkeypatch: pytest.MonkeyPatch) -> No
     assert FlowLoss._mean(torch.where(kept[0].unsqueeze(-1), errors, 0.0), kept[0]) == 1.0
 
 
-def test_delays_are_often_none_and_at_most_half_a_chunk() -> None:
+def test_delays_are_often_none_and_at_most_three_quarters_of_a_chunk() -> None:
     torch.manual_seed(0)
-    delays = FlowLoss(flow_policy(), Prefixes(none=0.4, longest=0.5)).delays(20_000, 16)
+    delays = FlowLoss(flow_policy(), Prefixes()).delays(20_000, 16)
     assert (delays == 0).float().mean().item() == pytest.approx(0.4, abs=0.02)
-    assert sorted(delays.unique().tolist()) == list(range(9))
+    assert sorted(delays.unique().tolist()) == list(range(13))
     assert FlowLoss(flow_policy()).delays(50, 1).tolist() == [0] * 50
 
 
-def test_shaken_prefixes_leave_the_rows_to_be_planned_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_given_rows_are_the_demonstrated_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     policy, batch = flow_policy(), samples()
     seen = []
     context = policy.denoiser.context
     monkeypatch.setattr(policy.denoiser, "context", lambda *given: seen.append(given) or context(*given))
-    loss_of(policy, batch, none=0.0, shaken=0.2)
+    loss_of(policy, batch, none=0.0)
     _, given, chunk = seen[0]
-    moved = chunk - batch[CHUNK].repeat_interleave(8, 0)
-    assert moved.std().item() == pytest.approx(0.2, rel=0.3)
-    assert torch.allclose(moved, moved[:, :1].expand_as(moved), atol=1e-6)
+    assert torch.equal(chunk, batch[CHUNK].repeat_interleave(8, 0))
     assert given.sum(1).min() >= 1
+    assert (given[:, 1:] <= given[:, :-1]).all()
 
 
 def test_a_flow_policy_is_trained_by_flow_matching() -> None:

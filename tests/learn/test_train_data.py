@@ -83,6 +83,21 @@ def test_augmentation_is_asked_for(data: Path, tmp_path: Path, capsys: pytest.Ca
     assert losses[0] != losses[1]
 
 
+def test_a_flow_policy_shown_the_takeover_learns_and_its_contract_says_so(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    losses = []
+    for steps in ("1", "60"):
+        options = ("--json", "--steps", steps, "--lr", "0.005", "--architecture", "flow", "--state-time", "takeover")
+        assert train(data, tmp_path / "model.pt", *options) == 0
+        report = json.loads(capsys.readouterr().out)
+        losses.append((report["loss"], report["validation_loss"], report["error_rad"]))
+    assert all(late < 0.7 * early for early, late in zip(*losses, strict=True))
+    assert (report["architecture"], report["state_time"]) == ("flow", "takeover")
+    contract = load_checkpoint(tmp_path / "model.pt").spec
+    assert (contract.head, contract.state_time) == ("flow", "takeover")
+
+
 def test_epochs_count_passes_over_the_data(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(data, tmp_path / "model.pt", "--json", "--epochs", "2", "--val-fraction", "0") == 0
     report = json.loads(capsys.readouterr().out)
@@ -145,7 +160,15 @@ def test_an_option_out_of_range_is_refused(
 
 
 @pytest.mark.parametrize(
-    "argv", [["--epochs", "3"], ["--val-fraction", "0.1"], ["--architecture", "tiny"], ["--augment"]], ids=str
+    "argv",
+    [
+        ["--epochs", "3"],
+        ["--val-fraction", "0.1"],
+        ["--architecture", "tiny"],
+        ["--augment"],
+        ["--state-time", "takeover"],
+    ],
+    ids=str,
 )
 def test_what_belongs_to_data_is_refused_with_an_environment(
     argv: list[str], capsys: pytest.CaptureFixture[str]

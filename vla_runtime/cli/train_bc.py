@@ -24,10 +24,11 @@ __all__ = ["add_bc", "bc"]
 _EXAMPLES = """\
   vla-train bc --data episodes --out reach.pt      what the experts of the logged episodes did
   vla-train bc --data episodes --steps 8000 --augment --json
+  vla-train bc --data episodes --architecture flow --state-time takeover
   vla-train bc --env toy --out model.pt            ToyVLAEnv, a few seconds
 
 Then: vla-export model.pt. Interrupted, it leaves nothing behind."""
-_ONLY_DATA = ("epochs", "val_fraction", "architecture", "augment")
+_ONLY_DATA = ("epochs", "val_fraction", "architecture", "augment", "state_time")
 _ONLY_ENV = ("episodes",)
 
 
@@ -50,6 +51,11 @@ def add_bc(methods: Any) -> None:
     )
     options.add_argument(
         "--architecture", choices=("visuomotor", "flow", "tiny"), help="of the policy (default visuomotor; with --data)"
+    )
+    options.add_argument(
+        "--state-time",
+        choices=("takeover",),
+        help="show the joints where they will be when the chunk takes over (default: as recorded; with --data)",
     )
     options.add_argument("--augment", action="store_true", default=None, help="vary the images a little (with --data)")
     options.add_argument("--episodes", type=int, metavar="N", help="of the evaluation (default 200; with --env)")
@@ -121,7 +127,7 @@ def _from_data(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     load_s = time.perf_counter() - start
     _say_what_is_left_out(dataset, say)
     say(f"{len(dataset.train)} samples of {dataset.episodes} episodes, {dataset.held_out} episodes held out")
-    recipe = _recipe(args, LOGS, architecture=args.architecture, augment=args.augment)
+    recipe = _recipe(args, LOGS, architecture=args.architecture, augment=args.augment, state_time=args.state_time)
     if args.epochs is not None:
         recipe = replace(recipe, steps=max(1, round(args.epochs * len(dataset.train) / recipe.batch_size)))
     begun = time.perf_counter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tensordict import TensorDict
 from torchrl.data import TensorDictReplayBuffer, TensorStorage
 from torchrl.envs.transforms import ActionChunkTransform, Compose, Transform
@@ -38,12 +40,12 @@ def chunked(demonstrations: TensorDict, chunk_length: int) -> TensorDict:
 
 
 def sample_buffer(
-    samples: TensorDict, scaling: Scaling, batch_size: int, *further: Transform
+    samples: TensorDict, scaling: Scaling, batch_size: int, *further: Transform, before: Sequence[Transform] = ()
 ) -> TensorDictReplayBuffer:
     """A buffer over ``samples`` that keeps them raw and normalises state and chunk on the sample path.
 
-    The buffer's storage is ``samples`` itself, not a copy. ``further`` transforms are applied after the normalisation,
-    on the sample path too.
+    The buffer's storage is ``samples`` itself, not a copy. On the sample path too, the transforms of ``before`` are
+    applied to the raw samples, ``further`` ones after the normalisation.
 
     Read it with ``sample()`` or an index tensor: ``buffer[:]`` hands out the storage itself, and the transforms would
     then normalise the stored chunks in place.
@@ -51,5 +53,5 @@ def sample_buffer(
     return TensorDictReplayBuffer(
         storage=TensorStorage(samples),
         batch_size=batch_size,
-        transform=Compose(scaling.observation_norm(), scaling.data_chunk(), *further),
+        transform=Compose(*before, scaling.observation_norm(), scaling.data_chunk(), *further),
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tensordict import TensorDict
 from torchrl.envs.transforms import Transform
 
-from vla_runtime.core.spec import PolicySpec
+from vla_runtime.core.spec import PolicySpec, StateTime
 from vla_runtime.learn import toy
 from vla_runtime.learn.augment import Augment
 from vla_runtime.learn.bc import train
@@ -23,6 +23,7 @@ from vla_runtime.learn.keys import ACTION, CHUNK, STATE
 from vla_runtime.learn.policy import HEADS, build_policy
 from vla_runtime.learn.progress import Progress
 from vla_runtime.learn.scaling import Scaling
+from vla_runtime.learn.takeover import Takeover
 from vla_runtime.learn.validate import chunk_error
 
 __all__ = ["LOGS", "TOY", "Recipe", "train_logs", "train_toy"]
@@ -30,7 +31,10 @@ __all__ = ["LOGS", "TOY", "Recipe", "train_logs", "train_toy"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """A behaviour-cloning run: the policy's architecture and width, and what ``bc.train`` and ``Augment`` are given."""
+    """A behaviour-cloning run: the policy's architecture and width, and what ``bc.train`` and ``Augment`` are given.
+
+    ``state_time``: the instant of the states that the policy is shown, ``takeover`` or None for that of the data.
+    """
 
     steps: int
     batch_size: int
@@ -42,6 +46,7 @@ class Recipe:
     clip: float = math.inf
     augment: bool = False
     prefixes: Prefixes | None = None
+    state_time: StateTime | None = None
 
 
 TOY = Recipe(steps=400, batch_size=256, lr=3e-3, hidden_dim=64)
@@ -73,7 +78,8 @@ def train_logs(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0, quiet:
             take.
     """
     head = HEADS[recipe.architecture][0]
-    spec = make_spec(dataset.facts, dataset.train[STATE], dataset.train[CHUNK], head)
+    facts = replace(dataset.facts, state_time=recipe.state_time or dataset.facts.state_time)
+    spec = make_spec(facts, dataset.train[STATE], dataset.train[CHUNK], head)
     further = [Augment()] if recipe.augment else []
     made = _train(spec, dataset.train, recipe, seed, quiet, *further)
     train_error = chunk_error(made.policy, spec, dataset.train)
@@ -82,6 +88,7 @@ def train_logs(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0, quiet:
         "architecture": recipe.architecture,
         "lr": recipe.lr,
         "augment": recipe.augment,
+        "state_time": spec.state_time,
         "episodes": dataset.episodes,
         "validation_episodes": dataset.held_out,
         "validation_samples": len(dataset.validation),
@@ -104,7 +111,8 @@ def _train(
 ) -> Checkpoint:
     policy_kwargs = {"hidden_dim": recipe.hidden_dim}
     policy = build_policy(spec, recipe.architecture, seed=seed, **policy_kwargs)
-    buffer = sample_buffer(samples, Scaling.from_spec(spec), recipe.batch_size, *further)
+    before = [Takeover(spec)] if spec.state_time == "takeover" else []
+    buffer = sample_buffer(samples, Scaling.from_spec(spec), recipe.batch_size, *further, before=before)
     on_step: Callable[[float], None] = (lambda loss: None) if quiet else Progress(recipe.steps, sys.stderr)
     losses = train(
         policy,

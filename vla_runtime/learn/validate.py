@@ -12,6 +12,7 @@ from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, NOISE, STATE
 from vla_runtime.learn.scaling import Scaling
+from vla_runtime.learn.takeover import rolled_forward
 
 __all__ = ["ChunkError", "chunk_error"]
 
@@ -39,7 +40,7 @@ def chunk_error(policy: FusedPolicy, spec: PolicySpec, samples: TensorDict, most
     total = torch.zeros(len(spec.actions), dtype=torch.float64)
     with torch.no_grad():
         for part in rows.split(_BATCH):
-            total += _errors(policy, scaling, samples[part], noise)
+            total += _errors(policy, spec, samples[part], noise)
     mean = total / len(rows)
     units = [action.unit for action in spec.actions]
     physical = mean * scaling.action_std
@@ -47,10 +48,13 @@ def chunk_error(policy: FusedPolicy, spec: PolicySpec, samples: TensorDict, most
     return ChunkError(mean.mean().item(), by_unit)
 
 
-def _errors(policy: FusedPolicy, scaling: Scaling, samples: TensorDict, noise: torch.Generator) -> Tensor:
+def _errors(policy: FusedPolicy, spec: PolicySpec, samples: TensorDict, noise: torch.Generator) -> Tensor:
     """f64[A]: summed over the samples, averaged over the rows, in normalised units."""
     inputs = samples.select(IMAGE, INSTRUCTION_ID)
-    inputs[STATE] = scaling.normalise_state(samples[STATE])
+    scaling, state = Scaling.from_spec(spec), samples[STATE]
+    if spec.state_time == "takeover":
+        state = rolled_forward(spec, state, samples[CHUNK])
+    inputs[STATE] = scaling.normalise_state(state)
     if policy.samples:
         inputs[NOISE] = torch.randn(samples[CHUNK].shape, generator=noise)
     wanted = scaling.data_chunk().normalize(samples[CHUNK])
