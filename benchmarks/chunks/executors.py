@@ -24,8 +24,6 @@ ROBOT, TASK = "arm", "track"
 _BC, _FLOW = "track.onnx", "track_flow.onnx"
 _EVERY = {"policy": {"answer_timeout_ms": 3000.0}}
 """No executor is to ask again before the worst storm is over."""
-_ANYWHERE = 1e3
-"""An arm that waits at rest for a late first chunk finds its row far ahead: no start is to be refused for that."""
 
 
 @dataclass(frozen=True)
@@ -87,5 +85,4 @@ def robot_config(one: Executor) -> RobotConfig:
     config = config_from(merged(data, _EVERY, one.changes, {"policy": {"file": f"policies/{one.policy}"}}), path.parent)
     if not Path(config.policy.file).is_file():
         raise ConfigError(f"there is no policy file {one.policy}", "$.policy.file")
-    joints = tuple(msgspec.structs.replace(joint, align_tolerance=_ANYWHERE) for joint in config.joints)
-    return msgspec.structs.replace(config, joints=joints, log=LogConfig(directory=""))
+    return msgspec.structs.replace(config, log=LogConfig(directory=""))

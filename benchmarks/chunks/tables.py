@@ -33,8 +33,7 @@ def page(found: Found, executors: Sequence[str], code: str) -> str:
         "",
         "Written by `python -m benchmarks.chunks --report`. [evaluation.md](evaluation.md#the-numbers) defines the",
         f"numbers. Task `track` of robot `arm`, {' and '.join(map(str, sizes)) or 'no'} episodes a cell, the same",
-        f"seeds in all; a delay is the mean, in policy steps of {_STEP_MS} ms. No start is refused because the first",
-        f"action is far (`align_tolerance`). Code version `{code}`.",
+        f"seeds in all; a delay is the mean, in policy steps of {_STEP_MS} ms. Code version `{code}`.",
         "",
         "![Success and hand-over jump over delay](chunks.svg)",
     ]
