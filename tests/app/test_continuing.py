@@ -64,7 +64,7 @@ def test_the_rows_before_the_takeover_are_those_that_are_committed(rtc, latency_
     assert first[1].delay is None, "there was no plan to continue"
     assert len(later) > 10
     for request, chunk, refusal in later:
-        assert (refusal, chunk.delay) == ("", -(-(request.takeover_ns - chunk.t0_ns) // chunk.dt_ns))
+        assert (refusal, chunk.delay) == ("", 1 - (chunk.t0_ns - request.takeover_ns) // chunk.dt_ns)
         assert request.committed is not None
         stamps = chunk.t0_ns + np.arange(chunk.delay) * chunk.dt_ns
         assert np.array_equal(chunk.actions[: chunk.delay], committed_at(request.committed, stamps).astype(np.float32))

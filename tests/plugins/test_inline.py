@@ -25,19 +25,25 @@ def test_it_is_a_planner() -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 100)), min_size=1, max_size=20))
-def test_a_chunk_arrives_exactly_its_latency_after_its_request(requests: list[tuple[int, int]]) -> None:
+def test_one_chunk_is_made_at_a_time_of_the_newest_request_and_comes_its_latency_later(requests) -> None:
     latencies = [latency * MS for _, latency in requests]
     inline = planner(latencies.__getitem__, front=frame(-1_000), wrist=frame(-1_000, (2, 3)))
-    due, now, found = {}, NOW, {}
-    for seq, (gap, _) in enumerate(requests):
-        now += gap * MS
-        inline.request(request(seq, now))
-        due[seq] = now + latencies[seq]
-    for at in range(NOW, max(due.values()) + MS, MS):
-        for chunk in inline.poll(at):
-            assert chunk.request_seq not in found
-            found[chunk.request_seq] = at
-    assert found == due
+    asked = dict(zip(np.cumsum([gap for gap, _ in requests]).tolist(), range(len(requests)), strict=True))
+    found, expected, waiting, busy_until = {}, {}, None, None
+    for ms in range(max(asked) + 202):
+        now = NOW + ms * MS
+        if ms in asked:  # in the loop's order: first it asks, then it polls
+            inline.request(request(asked[ms], now))
+            waiting = asked[ms]
+        found |= {chunk.request_seq: now for chunk in inline.poll(now)}
+        while waiting is not None or busy_until is not None:
+            if busy_until is None:
+                current, waiting, busy_until = waiting, None, now + latencies[waiting]
+            if busy_until > now:
+                break
+            expected[current], busy_until = now, None
+    assert found == expected
+    assert len(requests) - 1 in found
 
 
 def test_without_latency_a_chunk_is_there_in_the_same_tick() -> None:
@@ -56,11 +62,14 @@ def test_a_nanosecond_early_is_too_early() -> None:
     assert len(inline.poll(NOW + 30 * MS)) == 1
 
 
-def test_chunks_that_come_together_come_in_the_order_of_their_arrival() -> None:
+def test_of_the_requests_that_come_meanwhile_the_newest_is_taken_when_the_planner_is_free() -> None:
     inline = planner([50 * MS, 10 * MS, 30 * MS].__getitem__)
     for seq in range(3):
         inline.request(request(seq))
-    assert [chunk.request_seq for chunk in inline.poll(NOW + 60 * MS)] == [1, 2, 0]
+    assert [chunk.request_seq for chunk in inline.poll(NOW + 60 * MS)] == [0]
+    assert inline.poll(NOW + 89 * MS) == []
+    (chunk,) = inline.poll(NOW + 90 * MS)
+    assert chunk.request_seq == 2
 
 
 def test_the_chunk_begins_at_the_capture_and_not_at_the_request_or_its_arrival() -> None:
@@ -72,9 +81,9 @@ def test_the_chunk_begins_at_the_capture_and_not_at_the_request_or_its_arrival()
 
 def test_chunks_are_numbered_from_zero() -> None:
     inline = planner()
-    for seq in (5, 6, 9):
+    for number, seq in enumerate((5, 6, 9)):
         inline.request(request(seq))
-    assert [(chunk.seq, chunk.request_seq) for chunk in inline.poll(NOW)] == [(0, 5), (1, 6), (2, 9)]
+        assert [(chunk.seq, chunk.request_seq) for chunk in inline.poll(NOW)] == [(number, seq)]
 
 
 @pytest.mark.parametrize("late", [None, frame(500)])

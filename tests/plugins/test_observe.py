@@ -209,7 +209,7 @@ def test_a_chunk_says_how_many_rows_were_held_if_any_were(rtc: str) -> None:
     asked = replace(shifted(0), takeover_ns=NOW + 30 * MS)
     observation = observer().observe(asked, NOW)
     assert observation.continuation is not None
-    assert observation.continuation.delay == 2
+    assert observation.continuation.delay == 2  # rows 0 and 20 ms, of those at 0, 20 and 40 ms; the last is never held
     assert plan(Told(continues=True, rtc=rtc), observation, asked, 0).delay == (None if rtc == "off" else 2)
     free = observer().observe(request(), NOW)
     assert plan(Told(continues=True, rtc=rtc), free, request(), 0).delay is None
@@ -235,8 +235,8 @@ def test_a_continuation_binds_the_rows_before_the_takeover_and_none_after_the_pl
     assert found is not None
     at_ms = 20 * np.arange(10) - age_ms
     assert 0 <= found.delay <= 9
-    assert (at_ms[: found.delay] < takeover_ms).all()
-    assert (at_ms[found.delay :] >= takeover_ms).all() or found.delay == 9
+    assert (at_ms[: found.delay - 1] < takeover_ms).all()
+    assert (at_ms[max(0, found.delay - 1) :] >= takeover_ms).all() or found.delay == 9
     assert (found.weights[: found.delay] == 1).all()
     assert ((found.weights[found.delay :] > 0) == (at_ms[found.delay :] < end_ms)).all()
 

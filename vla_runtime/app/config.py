@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from vla_runtime.control.interpolation import Interpolation
-from vla_runtime.control.strategies import StrategyName
-from vla_runtime.core.choice import Rtc, Sampling
+from vla_runtime.core.choice import Interpolation, Rtc, Sampling, StrategyName
 from vla_runtime.core.spec import Unit
 
 __all__ = [

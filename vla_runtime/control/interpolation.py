@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
+from vla_runtime.core.choice import Interpolation
 from vla_runtime.core.types import F32, F64
 
-__all__ = ["INTERPOLATIONS", "Interpolation", "Trajectory"]
+__all__ = ["INTERPOLATIONS", "Trajectory"]
 
-Interpolation = Literal["linear", "cubic", "min_jerk", "hold"]
-"""How one joint gets from row to row.
-
-``linear``: a straight line. ``cubic``: a cubic Hermite spline whose slope at a row is that between its neighbours
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+"""``linear``: a straight line. ``cubic``: a cubic Hermite spline whose slope at a row is that between its neighbours
 (Catmull and Rom 1974): speed is continuous. ``min_jerk``: the quintic of least jerk between two rows (Flash and Hogan
 1985), with slope and curvature at a row from its neighbours: acceleration is continuous too. ``hold``: the row, until
 the next one. Both curves may swing beyond the rows; ``linear`` and ``hold`` never do.
 """
-INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 _Point = list[float]
 

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vla_runtime.control.delay import DelayEstimate
-from vla_runtime.control.interpolation import Interpolation, Trajectory
+from vla_runtime.control.interpolation import Trajectory
 from vla_runtime.control.strategies import Latest, Plan, Plans, Strategy
+from vla_runtime.core.choice import Interpolation
 from vla_runtime.core.types import F64, ActionChunk
 
 __all__ = ["Scheduler"]

@@ -125,8 +125,8 @@ class Continuation:
     """The plan that a new chunk is to continue, on the new chunk's rows.
 
     Row i of ``prev_chunk`` f32[H, A], physical units, is what is committed for the time of row i. The rows before
-    ``delay`` will have been executed when the chunk takes over. ``weights`` f32[H]: how much each row binds, 1 on those
-    rows, falling to 0 where the plan in use ends (``core.rtc.prefix_weights``).
+    ``delay`` will have been executed, or are on the way to be, when the chunk takes over. ``weights`` f32[H]: how much
+    each row binds, 1 on those rows, falling to 0 where the plan in use ends (``core.rtc.prefix_weights``).
     """
 
     prev_chunk: F32

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from vla_runtime.control.strategies.blend import Blend
 from vla_runtime.control.strategies.ensemble import Ensemble
 from vla_runtime.control.strategies.latest import Latest
 from vla_runtime.control.strategies.plan import Plan
 from vla_runtime.control.strategies.strategy import Plans, Strategy
 
-__all__ = ["Blend", "Ensemble", "Latest", "Plan", "Plans", "Strategy", "StrategyName"]
-
-StrategyName = Literal["latest", "blend", "ensemble"]
+__all__ = ["Blend", "Ensemble", "Latest", "Plan", "Plans", "Strategy"]

@@ -19,7 +19,8 @@ def continuation_at(stamp_ns: int, request: PlanRequest, rows: int, dt_ns: int) 
     if committed is None:
         return None
     prev_chunk = committed_at(committed, stamp_ns + np.arange(rows) * dt_ns).astype(np.float32)
-    delay = min(_steps(_takeover_ns(request) - stamp_ns, dt_ns), rows - 1)
+    # Between two rows the robot is on its way to the later one: that one is held too, or its path would be cut there.
+    delay = min(_steps(_takeover_ns(request) - stamp_ns, dt_ns) + 1, rows - 1)
     overlap = min(_steps(committed.end_ns - stamp_ns, dt_ns), rows)
     return Continuation(prev_chunk, delay, prefix_weights(rows, delay, overlap))
 

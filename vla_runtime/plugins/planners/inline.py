@@ -19,7 +19,9 @@ Think = Callable[[Observation, PlanRequest, int], ActionChunk]
 class InlinePlanner:
     """Plans at once and hands the chunk over ``latency_ns(request seq)`` later. Latency 0: in the same tick.
 
-    Where no observation can be made there is no chunk, and the status says why, as a planner process does.
+    It plans one chunk at a time, as a planner process does: a request that comes meanwhile waits until the loop next
+    polls after that, and the newest one is taken. Where no observation can be made there is no chunk, and the status
+    says why.
 
     Args:
         think: how a chunk is made of an observation; left out, ``policy`` is asked.
@@ -42,27 +44,39 @@ class InlinePlanner:
         self._latency_ns = latency_ns
         self._think = think or self._infer
         self._looked = looked
-        self._due: list[ActionChunk] = []
+        self._waiting: PlanRequest | None = None
+        self._coming: ActionChunk | None = None
         self._chunks = 0
         self._no_plan = ""
 
     def request(self, request: PlanRequest) -> None:
+        self._waiting = request
+        if self._coming is None:
+            self._begin(request.stamp_ns)
+
+    def poll(self, now_ns: int) -> list[ActionChunk]:
+        ready = []
+        while self._coming is not None and self._coming.sent_ns <= now_ns:
+            ready.append(self._coming)
+            self._coming = None
+            self._begin(now_ns)
+        return ready
+
+    def _begin(self, now_ns: int) -> None:
+        """Plan what waits, if anything does."""
+        request, self._waiting = self._waiting, None
+        if request is None:
+            return
         try:
-            observation = self._observer.observe(request, request.stamp_ns)
+            observation = self._observer.observe(request, now_ns)
             chunk = self._think(observation, request, self._chunks)
         except VlaError as error:
             self._no_plan = str(error)
             return
         self._no_plan = ""
         self._chunks += 1
-        due_ns = request.stamp_ns + self._latency_ns(request.seq)
-        self._due.append(replace(chunk, sent_ns=due_ns))
-        self._looked(observation, request.stamp_ns)
-
-    def poll(self, now_ns: int) -> list[ActionChunk]:
-        ready = sorted((chunk for chunk in self._due if chunk.sent_ns <= now_ns), key=lambda chunk: chunk.sent_ns)
-        self._due = [chunk for chunk in self._due if chunk.sent_ns > now_ns]
-        return ready
+        self._coming = replace(chunk, sent_ns=now_ns + self._latency_ns(request.seq))
+        self._looked(observation, now_ns)
 
     def status(self, now_ns: int) -> PlannerStatus:
         return PlannerStatus(up=True, failure=self._no_plan)
