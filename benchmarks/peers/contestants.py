@@ -66,7 +66,11 @@ class Contestant:
 
 
 def robot_config(setting: Setting, chunks: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The fake arm for ``vla-run``, with limits so wide that they smooth nothing. ``chunks`` None: not mentioned."""
+    """The fake arm for ``vla-run``, with limits so wide that they smooth nothing. ``chunks`` None: not mentioned.
+
+    A machine that stands still for a moment ends no run, as it ends none of the others'.
+    """
+    patience = {"hang_timeout_ms": 60_000, "heartbeat_timeout_ms": 60_000}
     joint = {"unit": "none", "position": [-1e4, 1e4], "velocity": 1000.0, "align_tolerance": 1000.0}
     config = {
         "name": "peers",
@@ -75,8 +79,15 @@ def robot_config(setting: Setting, chunks: Mapping[str, Any] | None) -> dict[str
         "cameras": [],
         "extras": ["seconds"],
         "robot": {"type": "peers_arm", "options": {"commands": setting.commands}},
-        "control": {"rate_hz": setting.rate_hz, "settle_ms": 1},
-        "policy": {"type": "slow_onnx", "file": setting.policy, "step_hz": 1 / STEP_S, "replan_interval": ROWS // 2},
+        "control": {
+            "rate_hz": setting.rate_hz,
+            "settle_ms": 1,
+            "gap_timeout_ms": 60_000,
+            "state_timeout_ms": 60_000,
+            "hold_timeout_ms": 60_000,
+        },
+        "policy": {"type": "slow_onnx", "file": setting.policy, "step_hz": 1 / STEP_S, "replan_interval": ROWS // 2}
+        | patience,
         "log": {"directory": ""},
     }
     return config if chunks is None else config | {"chunks": dict(chunks)}

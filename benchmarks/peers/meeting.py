@@ -44,7 +44,7 @@ def meet(contestants: Sequence[Contestant], scenario: Scenario, policy: Path, se
         run: Run = {"contestant": name, "scenario": scenario.name, "repeat": repeat}
         try:
             run |= _run(known[name], setting, seconds, folder)
-            say(f"{scenario.name} {repeat + 1}/{repeats} {name}: drift {run['drift_ms']:.1f} ms, "
+            say(f"{scenario.name} {repeat + 1}/{repeats} {name}: behind {run['behind_ms']:.1f} ms, "
                 f"lag {run['lag_ms']:.1f} ms, seam {run['seam_mrad']['p50']:.1f} mrad")  # fmt: skip
         except (Failed, ValueError, OSError) as error:
             broken.add(name)

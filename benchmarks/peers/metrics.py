@@ -82,7 +82,8 @@ def timing(log: Log, period_s: float) -> dict[str, Any]:
     return {
         "commands": len(log.stamps),
         "chunks": len(log.calls),
-        "drift_ms": _drift(log.stamps / 1e6, period_ms),
+        "behind_ms": _behind(log.stamps / 1e6, period_ms),
+        "drift_ms": float((gaps_ms - np.rint(gaps_ms / period_ms) * period_ms).sum()),
         "period_ms": _spread(gaps_ms),
         "off_period_ms": _spread(np.abs(gaps_ms - period_ms)),
         "starved_ticks": int(missed + repeats),
@@ -117,7 +118,7 @@ def tracking(log: Log, period_s: float) -> dict[str, float]:
     }
 
 
-def _drift(stamps_ms: F64, period_ms: float) -> float:
+def _behind(stamps_ms: F64, period_ms: float) -> float:
     """How far the last commands are behind the rate's own clock, the first being on it; medians of five each."""
     late_ms = stamps_ms - np.arange(len(stamps_ms)) * period_ms
     return float(np.median(late_ms[-_ENDS:]) - np.median(late_ms[:_ENDS]))
