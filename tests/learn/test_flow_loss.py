@@ -88,16 +88,28 @@ def test_delays_are_often_none_and_at_most_three_quarters_of_a_chunk() -> None:
     assert FlowLoss(flow_policy()).delays(50, 1).tolist() == [0] * 50
 
 
-def test_the_given_rows_are_the_demonstrated_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy, batch = flow_policy(), samples()
-    seen = []
-    context = policy.denoiser.context
-    monkeypatch.setattr(policy.denoiser, "context", lambda *given: seen.append(given) or context(*given))
-    loss_of(policy, batch, none=0.0)
-    _, given, chunk = seen[0]
-    assert torch.equal(chunk, batch[CHUNK].repeat_interleave(8, 0))
-    assert given.sum(1).min() >= 1
-    assert (given[:, 1:] <= given[:, :-1]).all()
+def test_given_rows_go_astray_and_the_next_ones_lead_back() -> None:
+    loss, delays = FlowLoss(flow_policy()), torch.arange(12).remainder(7)
+    demonstrated = torch.randn(12, 16, ACTIONS, generator=torch.Generator().manual_seed(5))
+    given, chunk = loss.astray(demonstrated, delays)
+    row, delay = torch.arange(16), delays.unsqueeze(1)
+    assert torch.equal(given, row < delay)
+    moved = (chunk != demonstrated).all(-1)
+    assert torch.equal(moved, (row < delay + loss.prefixes.back - 1) & (delay > 0))
+
+
+def test_going_astray_is_smooth_over_the_seam() -> None:
+    still = torch.zeros(2000, 16, 1)
+    _, chunk = FlowLoss(flow_policy(), Prefixes(back=8)).astray(still, torch.full((2000,), 6))
+    steps = (chunk[:, 1:] - chunk[:, :-1]).abs().mean((0, 2))
+    assert steps[5] < 0.2 * chunk[:, 5].abs().mean()
+    assert steps.max() < 0.3 * chunk[:, 5].abs().mean()
+
+
+def test_prefixes_can_be_left_as_they_were_demonstrated() -> None:
+    loss = FlowLoss(flow_policy(), Prefixes(offset=0.0, drift=0.0, pace=0.0))
+    demonstrated = samples()[CHUNK]
+    assert torch.equal(loss.astray(demonstrated, torch.arange(6))[1], demonstrated)
 
 
 def test_a_flow_policy_is_trained_by_flow_matching() -> None:

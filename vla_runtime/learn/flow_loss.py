@@ -7,6 +7,10 @@ our regression does: chunks come out a fifth nearer to the demonstrated ones, an
 
 Black et al. 2025, "Training-time action conditioning for efficient real-time chunking": the first d rows are given
 clean, with flow time 1, and are left out of the loss; d is drawn for each sample.
+
+A demonstrated prefix gives away how the demonstration goes on; on the robot the prefix is what the policy itself
+planned, and one that leans on it repeats its own errors. So the given rows go astray, as a plan does that was right
+some time ago, and the rows behind them lead back to what was demonstrated.
 """
 
 from __future__ import annotations
@@ -31,10 +35,18 @@ class Prefixes:
         none: share of the samples without any.
         longest: the others have 1 to this share of the chunk's rows. A robot that meets a longer delay than was trained
             on gets poor chunks, so this is well above what is expected.
+        offset: by how much the given rows are off, standard deviation in normalised units.
+        drift: by how much more for each chunk length since the plan was right, which is taken to be the delay ago.
+        pace: the same, along the way of the chunk, as a fraction of it: the plan was too fast or too slow.
+        back: rows behind the prefix on which the target leads back.
     """
 
     none: float = 0.4
     longest: float = 0.75
+    offset: float = 0.15
+    drift: float = 0.4
+    pace: float = 0.4
+    back: int = 4
 
 
 class FlowLoss(nn.Module):
@@ -54,7 +66,8 @@ class FlowLoss(nn.Module):
         policy, draws = self.policy, self.draws
         chunk = samples[CHUNK].repeat_interleave(draws, 0)
         real = ~samples[IS_PAD].repeat_interleave(draws, 0)
-        given = self.delays(len(chunk), chunk.shape[1]).unsqueeze(1) > torch.arange(chunk.shape[1])
+        delays = self.delays(len(chunk), chunk.shape[1])
+        given, chunk = self.astray(chunk, delays)
         # Only the flow times that the sampler asks at.
         steps = policy.sampling_steps
         tau = torch.randint(0, steps, (len(chunk), 1)) / steps
@@ -70,6 +83,21 @@ class FlowLoss(nn.Module):
         longest = max(1, round(self.prefixes.longest * rows))
         some = torch.randint(1, min(longest, rows - 1) + 1, (count,)) if rows > 1 else torch.zeros(count).long()
         return some * (torch.rand(count) >= self.prefixes.none)
+
+    def astray(self, chunk: Tensor, delays: Tensor) -> tuple[Tensor, Tensor]:
+        """Which rows are given, bool[B, H], and the chunks f32[B, H, A], the given rows astray and the next ones on the
+        way back. A chunk without given rows stays as it is.
+        """
+        prefixes, (count, rows, actions) = self.prefixes, chunk.shape
+        row, delay = torch.arange(rows).reshape(1, -1, 1), delays.reshape(-1, 1, 1)
+        since = (row + delay + 2.0 * torch.rand(count, 1, 1)) / rows
+        way = chunk[:, -1:] - chunk[:, :1]
+        error = prefixes.offset * torch.randn(count, 1, actions) + since * (
+            prefixes.drift * torch.randn(count, 1, actions) + prefixes.pace * torch.randn(count, 1, 1) * way
+        )
+        left = (1.0 - (row - delay + 1) / prefixes.back).clamp(0.0, 1.0)
+        share = torch.where(row < delay, 1.0, left * left * (3.0 - 2.0 * left)) * (delay > 0)
+        return (row < delay).squeeze(-1), chunk + share * error
 
     @staticmethod
     def _mean(errors: Tensor, rows: Tensor) -> Tensor:
