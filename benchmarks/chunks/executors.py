@@ -38,7 +38,7 @@ class Executor:
 
 
 _NAIVE = {"strategy": "latest", "interpolation": "linear"}
-_BLEND = {"strategy": "blend", "blend_rows": 8, "interpolation": "cubic"}
+_BLEND = {"strategy": "blend", "blend_rows": 6, "interpolation": "cubic"}
 _ENSEMBLE = {"strategy": "ensemble", "ensemble_decay": 0.01, "interpolation": "linear"}
 
 EXECUTORS = (

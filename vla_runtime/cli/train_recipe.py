@@ -41,7 +41,7 @@ class Sizes:
 RECIPES = {
     "reach": Sizes(episodes=1200, disturb=0.03, steps=2000),
     "push": Sizes(episodes=800, disturb=0.015, steps=3500),
-    "track": Sizes(episodes=250, disturb=0.012, steps=2000),
+    "track": Sizes(episodes=1000, disturb=0.012, steps=5000),
 }
 """What suffices for the tasks of ``sim_arm``; other tasks begin from the sizes of ``reach``."""
 
