@@ -60,9 +60,7 @@ policies: env $(addprefix recipe-,$(TASKS))  ## rebuild the shipped policy files
 	mkdir -p build
 	$(BIN)/vla-train bc --env toy --seed 0 --out build/toy.pt
 	$(BIN)/vla-export build/toy.pt --out robot_configs/policies/toy.onnx
-	rm -rf build/track_flow
-	$(BIN)/vla-train collect --robot arm --task track --episodes 250 --disturb 0.012 --out build/track_flow
-	$(BIN)/vla-train bc --data build/track_flow --architecture flow --threads 1 --steps 2000 --out build/track_flow.pt
+	$(BIN)/vla-train bc --data build/track/episodes --architecture flow --threads 1 --steps 3500 --out build/track_flow.pt
 	$(BIN)/vla-export build/track_flow.pt --out robot_configs/policies/track_flow.onnx
 	for task in $(TASKS); do cp build/$$task/$$task.onnx robot_configs/policies/; done
 
