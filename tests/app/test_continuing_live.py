@@ -18,6 +18,7 @@ from ..plugins.conditioned import condition
 from . import live
 
 MS = 1_000_000
+_ENOUGH = 14
 SLOW = '''
 """A policy file whose answers come a quarter of a second later from the tenth on."""
 
@@ -51,8 +52,8 @@ def slow(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(slow: Path) -> Episode:
-    """Six seconds of the tracker at ten rows a second: eight rows, four of them a quarter of a second and more."""
+def run(slow: Path, seconds: int) -> Episode:
+    """The tracker at ten rows a second: eight rows, four of them a quarter of a second and more."""
     shipped = live.SHIPPED / "policies" / "toy.onnx"
     policy = condition(shipped, {"prev_chunk", "delay"}, slow / "policy.onnx", dt_ns=100 * MS)
     config = yaml.safe_load(live.patient("tracker", slow, hold_timeout_ms=20_000).read_text())
@@ -63,7 +64,16 @@ def run(slow: Path) -> Episode:
     }  # fmt: skip
     (slow / "slow.yaml").write_text(yaml.safe_dump(config))
     paths = os.pathsep.join([str(slow), os.environ.get("PYTHONPATH", "")])
-    command = [*live.RUN, "--robot", slow / "slow.yaml", "--duration", "6", "--log", slow / "logs", "--json"]
+    command = [
+        *live.RUN,
+        "--robot",
+        slow / "slow.yaml",
+        "--duration",
+        seconds,
+        "--log",
+        slow / f"logs{seconds}",
+        "--json",
+    ]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120,
                           env=os.environ | {"PYTHONPATH": paths})  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -81,10 +91,13 @@ def answered(logged: Episode) -> list[tuple[PlanRequest, ActionChunk, str]]:
 
 
 def test_a_plan_that_comes_later_than_it_was_made_for_is_refused_and_asked_for_again(slow: Path) -> None:
-    logged = run(slow)
-    found = answered(logged)
-    held = [(request, chunk, refusal) for request, chunk, refusal in found if chunk.delay is not None]
-    assert len(held) > 10
+    for seconds in (6, 30):  # on a crowded machine six are not enough
+        logged = run(slow, seconds)
+        found = answered(logged)
+        held = [(request, chunk, refusal) for request, chunk, refusal in found if chunk.delay is not None]
+        if len(held) > _ENOUGH:
+            break
+    assert len(held) > _ENOUGH
     for request, chunk, _ in held:
         assert request.committed is not None
         stamps = chunk.t0_ns + np.arange(chunk.delay) * chunk.dt_ns
