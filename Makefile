@@ -13,7 +13,7 @@ env: $(VENV)/.dev
 $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(TORCH)
-	$(BIN)/python -m pip install -q -e '.[sim,train,dev]'
+	$(BIN)/python -m pip install -q -e '.[sim,train,data,ray,dev]'
 	touch $@
 
 # The robot half and the simulator alone, as on a robot: no torch.

@@ -7,7 +7,16 @@ leaves at the root. ``use_root_keys`` makes a policy speak the older spelling.
 from __future__ import annotations
 
 from tensordict.utils import NestedKey
-from torchrl.data.vla import ACTION_CHUNK_KEY, ACTION_IS_PAD_KEY, ACTION_KEY, IMAGE_KEY, INSTRUCTION_KEY, STATE_KEY
+from torchrl.data.vla import (
+    ACTION_CHUNK_KEY,
+    ACTION_IS_PAD_KEY,
+    ACTION_KEY,
+    ACTION_TOKENS_KEY,
+    IMAGE_KEY,
+    INSTRUCTION_KEY,
+    STATE_KEY,
+    VLA_ACTION_KEY,
+)
 from torchrl.modules.vla import VLAWrapperBase
 
 __all__ = [
@@ -19,9 +28,12 @@ __all__ = [
     "INSTRUCTION",
     "INSTRUCTION_ID",
     "IS_PAD",
+    "LOGITS",
+    "LOG_PROBS",
     "NOISE",
     "PREV_CHUNK",
     "STATE",
+    "TOKENS",
     "WEIGHTS",
     "use_root_keys",
 ]
@@ -42,6 +54,12 @@ CHUNK: NestedKey = ACTION_CHUNK_KEY
 """f32[..., H, A]."""
 IS_PAD: NestedKey = ACTION_IS_PAD_KEY
 """bool[..., H]; True marks rows past the end of the episode, which must not be trained on."""
+TOKENS: NestedKey = ACTION_TOKENS_KEY
+"""i64[..., H, A], the bins of a token policy's chunk."""
+LOG_PROBS: NestedKey = (VLA_ACTION_KEY, "log_probs")
+"""f32[..., H, A] or, summed over a chunk, f32[...]: of the tokens, when they were drawn."""
+LOGITS: NestedKey = (VLA_ACTION_KEY, "logits")
+"""f32[..., H, A, V]. Never stored with a rollout: torchrl would take them for the policy's present ones."""
 NOISE = "noise"
 """f32[..., H, A], standard normal: what a sampling policy makes a chunk of."""
 PREV_CHUNK = "prev_chunk"
