@@ -1,0 +1,1 @@
+"""Long trainings: a run directory, resuming, logs, the best checkpoint."""
