@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from vla_runtime.app.config import CameraConfig, RobotConfig
 from vla_runtime.app.metrics_port import check_metrics
-from vla_runtime.core.errors import ConfigError, choices
-from vla_runtime.plugins.convert import convert
+from vla_runtime.core.convert import convert
+from vla_runtime.core.errors import ConfigError
+from vla_runtime.core.shipped import find_yaml, shipped_yaml
+from vla_runtime.core.strict_yaml import read_yaml
 from vla_runtime.wire.sockets import check_endpoint
 
 __all__ = ["config_from", "find_robot", "load_config", "shipped_robots"]
 
-_MAX_DEPTH = 32
-
 
 def shipped_robots() -> dict[str, Path]:
     """The configs that come with the package, by name."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "robot_configs"
-    directory = installed if installed.is_dir() else package.parent / "robot_configs"
-    return {path.stem: path for path in sorted(directory.glob("*.yaml"))}
+    return shipped_yaml()
 
 
 def find_robot(robot: str) -> Path:
@@ -34,15 +29,7 @@ def find_robot(robot: str) -> Path:
     Raises:
         ConfigError: neither; the message lists the shipped names.
     """
-    shipped = shipped_robots()
-    if robot in shipped:
-        return shipped[robot]
-    path = Path(robot)
-    if os.path.isfile(robot):  # Path.is_file raises for a name that is too long
-        return path
-    if path.suffix in (".yaml", ".yml") or "/" in robot:
-        raise ConfigError(f"there is no file {robot!r}")
-    raise ConfigError(f"there is no shipped robot {robot!r}; {choices(robot, shipped)}; or give a path to a YAML file")
+    return find_yaml(robot, "robot")
 
 
 def load_config(robot: str) -> RobotConfig:
@@ -52,15 +39,7 @@ def load_config(robot: str) -> RobotConfig:
         ConfigError: with the path of the key at fault.
     """
     path = find_robot(robot)
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    try:
-        data = _parse(text)
-    except Exception as error:  # a tagged scalar that is none (!!int x) raises whatever its Python constructor raises
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    return config_from(data, path.resolve().parent)
+    return config_from(read_yaml(path), path.resolve().parent)
 
 
 def config_from(data: Any, directory: Path) -> RobotConfig:
@@ -71,29 +50,6 @@ def config_from(data: Any, directory: Path) -> RobotConfig:
     )
     _check_values(config)
     return config
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without tags that make objects; a key that stands twice is refused instead of the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        repeated = sorted({key for key in keys if keys.count(key) > 1})
-        if repeated:
-            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} stands twice", node.start_mark)
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
-
-
-def _parse(text: bytes) -> Any:
-    depth = 0
-    for event in yaml.parse(
-        text, Loader=_Loader
-    ):  # first: composing recurses in C, and deep nesting overruns its stack
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH} levels")
-    return yaml.load(text, Loader=_Loader)
 
 
 def _check_values(config: RobotConfig) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vla_runtime.core.choice import Sampling
+from vla_runtime.core.convert import convert
 from vla_runtime.core.errors import ConfigError, MissingExtra, choices
-from vla_runtime.plugins.convert import convert
 
 if TYPE_CHECKING:
     from vla_runtime.core.protocols import Policy
