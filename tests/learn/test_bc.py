@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vla_runtime.learn import toy
-from vla_runtime.learn.bc import Diverged, make_loss, train
+from vla_runtime.learn.bc import Diverged, Fit, make_loss, train
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.keys import ACTION, CHUNK, IS_PAD, STATE
@@ -67,9 +67,39 @@ def test_nan_in_the_samples_ends_the_training() -> None:
         train(build_policy(spec, seed=0), buffer, steps=2)
 
 
-def test_the_token_head_is_refused() -> None:
+def test_a_gradient_that_is_not_finite_ends_the_training_and_leaves_the_weights() -> None:
     data = toy.collect(4, 6)
-    spec = make_spec(toy.facts(), data[STATE], data[ACTION], "tokens")
-    buffer = sample_buffer(chunked(data, 8), Scaling.from_spec(spec), 8)
-    with pytest.raises(ValueError, match="trains the 'continuous' head, given 'tokens'"):
-        train(build_policy(spec, seed=0), buffer, steps=1)
+    spec = make_spec(toy.facts(), data[STATE], data[ACTION])
+    policy = build_policy(spec, seed=0)
+    fit = Fit(policy, sample_buffer(chunked(data, 8), Scaling.from_spec(spec), 8), steps=2)
+    before = [p.detach().clone() for p in policy.parameters()]
+    next(policy.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(Diverged, match="the gradient became (nan|inf) at step 0"):
+        fit.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
+
+
+def test_every_step_depends_on_seed_and_number_alone() -> None:
+    data = toy.collect(4, 6)
+    spec = make_spec(toy.facts(), data[STATE], data[ACTION])
+
+    def steps(fit: Fit, count: int) -> list[float]:
+        torch.rand(3)
+        return [fit.step()["loss"] for _ in range(count)]
+
+    def fit(seed: int = 3) -> Fit:
+        buffer = sample_buffer(chunked(data, 8), Scaling.from_spec(spec), 8)
+        return Fit(build_policy(spec, seed=0), buffer, steps=6, seed=seed)
+
+    whole = steps(fit(), 6)
+    first, second = fit(), fit()
+    begun = steps(first, 2)
+    second.load_state_dict(first.state_dict())
+    assert begun + steps(second, 4) == whole
+    assert steps(fit(seed=4), 6) != whole
+
+
+def test_training_leaves_the_callers_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    train_toy(replace(TOY, steps=2, batch_size=8), seed=7)
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""Progress says how long is left, seldom to a file and often to a terminal."""
+"""Progress says how long is left: a line now and then to a file, a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(stream: io.StringIO, steps: int, seconds_a_step: float) -> None:
     progress = Progress(steps, stream, clock=lambda: now[0])
     for step in range(steps):
         now[0] += seconds_a_step
-        progress(1.0 / (step + 1))
+        progress({"loss": 1.0 / (step + 1), "lr": 0.1})
 
 
 def test_a_file_gets_a_line_every_ten_seconds_and_the_last() -> None:
@@ -38,12 +38,27 @@ def test_a_file_gets_a_line_every_ten_seconds_and_the_last() -> None:
     ]
 
 
-def test_a_terminal_gets_one_line_that_is_rewritten() -> None:
+def test_a_terminal_gets_one_bar_that_is_rewritten_and_then_left() -> None:
     stream = Terminal()
     run(stream, 100, 0.125)
-    assert stream.getvalue().count("\n") == 1
-    assert stream.getvalue().count("\r") == 50
-    assert stream.getvalue().endswith("step 100 of 100, loss 0.0100, 8.0 steps/s\n")
+    written = stream.getvalue()
+    assert written.count("\n") == 1
+    assert written.count("\r") >= 1
+    assert "vla-train: 100%" in written.splitlines()[-1]
+    assert "100/100" in written
+    assert "loss 0.0100" in written
+
+
+def test_a_resumed_training_counts_on_and_estimates_by_its_own_pace() -> None:
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(100, stream, done=50, clock=lambda: now[0])
+    now[0] += 20.0
+    progress({"loss": 1.0})
+    assert stream.getvalue() == "vla-train: step 51 of 100, loss 1.0000, 0.1 steps/s, 16 min left\n"
+
+
+def test_without_a_stream_nothing_is_written() -> None:
+    Progress(10, None)({"loss": 1.0})
 
 
 def test_long_rests_are_in_minutes() -> None:

@@ -37,5 +37,15 @@ def replacing(path: Path) -> Iterator[Path]:
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
+        _sync_directory(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _sync_directory(folder: Path) -> None:
+    """The new name is on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

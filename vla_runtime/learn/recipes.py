@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tensordict import TensorDict
 from torchrl.envs.transforms import Transform
 
-from vla_runtime.core.spec import PolicySpec, StateTime
+from vla_runtime.core.spec import Head, PolicySpec, StateTime
 from vla_runtime.learn import toy
 from vla_runtime.learn.augment import Augment
-from vla_runtime.learn.bc import train
 from vla_runtime.learn.checkpoint import Checkpoint
-from vla_runtime.learn.contract import TaskFacts, make_spec
+from vla_runtime.learn.cloning import BehaviourCloning
+from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.dataset import Dataset
+from vla_runtime.learn.evaluate import toy_success
 from vla_runtime.learn.flow_loss import Prefixes
 from vla_runtime.learn.keys import ACTION, CHUNK, STATE
 from vla_runtime.learn.policy import HEADS, build_policy
@@ -26,14 +27,15 @@ from vla_runtime.learn.scaling import Scaling
 from vla_runtime.learn.takeover import Takeover
 from vla_runtime.learn.validate import chunk_error
 
-__all__ = ["LOGS", "TOY", "Recipe", "train_logs", "train_toy"]
+__all__ = ["LOGS", "TOY", "Recipe", "finish", "logs_training", "measure", "toy_training", "train_logs", "train_toy"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A behaviour-cloning run: the policy's architecture and width, and what ``bc.train`` and ``Augment`` are given.
+    """A behaviour-cloning run: the policy's architecture and width, and what ``bc.Fit`` and ``Augment`` are given.
 
-    ``state_time``: the instant of the states that the policy is shown, ``takeover`` or None for that of the data.
+    ``head`` None: the first that the architecture has. ``state_time``: the instant of the states that the policy is
+    shown, ``takeover`` or None for that of the data.
     """
 
     steps: int
@@ -41,6 +43,7 @@ class Recipe:
     lr: float
     hidden_dim: int
     architecture: str = "tiny"
+    head: Head | None = None
     warm_up: int = 0
     weight_decay: float = 0.0
     clip: float = math.inf
@@ -64,59 +67,108 @@ LOGS = Recipe(
 
 def train_toy(recipe: Recipe = TOY, *, seed: int = 0, quiet: bool = True) -> Checkpoint:
     """Clone the oracle of ToyVLAEnv. Same seed and same thread count, same weights."""
-    return _clone(toy.facts(), toy.collect(seed=seed), recipe, seed, quiet)
+    return finish(toy_training(recipe, seed=seed), quiet=quiet)
 
 
 def train_logs(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0, quiet: bool = True) -> Checkpoint:
     """Clone what logged episodes did. Same episodes, seed and thread count, same weights.
 
-    ``training`` holds the mean absolute error on both sets, in normalised units (``loss``, ``validation_loss``) and
-    over the joints measured in rad (``error_rad``, ``validation_error_rad``); None where there is nothing to measure.
+    ``training`` holds the figures of ``measure`` too.
 
     Raises:
         ValueError: values that are not finite, two instructions with one id, or cameras that the architecture cannot
             take.
     """
-    head = HEADS[recipe.architecture][0]
+    made = finish(logs_training(dataset, recipe, seed=seed), quiet=quiet)
+    made.training |= measure(made, dataset)
+    return made
+
+
+def toy_training(recipe: Recipe = TOY, *, seed: int = 0, episodes: int = 200) -> BehaviourCloning:
+    """The training of ``train_toy``; its score is the success rate over ``episodes``."""
+
+    def evaluation(made: Checkpoint) -> Mapping[str, float]:
+        success = toy_success(made.policy, made.spec, episodes=episodes)
+        return {"score": success, "success": success}
+
+    demonstrations = toy.collect(seed=seed)
+    spec = make_spec(toy.facts(), demonstrations[STATE], demonstrations[ACTION], _head(recipe))
+    return _training(spec, chunked(demonstrations, spec.chunk_length), recipe, seed, evaluation)
+
+
+def logs_training(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0) -> BehaviourCloning:
+    """The training of ``train_logs``; its score falls with the error on the held-out episodes or, where there are none,
+    on those that it is trained on.
+
+    Raises:
+        ValueError: as ``train_logs``.
+    """
+
+    def evaluation(made: Checkpoint) -> Mapping[str, float]:
+        figures = {name: value for name, value in measure(made, dataset).items() if value is not None}
+        return {"score": -figures.get("validation_loss", figures["loss"]), **figures}
+
     facts = replace(dataset.facts, state_time=recipe.state_time or dataset.facts.state_time)
-    spec = make_spec(facts, dataset.train[STATE], dataset.train[CHUNK], head)
+    spec = make_spec(facts, dataset.train[STATE], dataset.train[CHUNK], _head(recipe))
     further = [Augment()] if recipe.augment else []
-    made = _train(spec, dataset.train, recipe, seed, quiet, *further)
-    train_error = chunk_error(made.policy, spec, dataset.train)
-    validation = chunk_error(made.policy, spec, dataset.validation)
-    made.training |= {
+    training = _training(spec, dataset.train, recipe, seed, evaluation, *further)
+    training.untrained.training |= {
         "architecture": recipe.architecture,
+        "head": spec.head,
         "lr": recipe.lr,
         "augment": recipe.augment,
         "state_time": spec.state_time,
         "episodes": dataset.episodes,
         "validation_episodes": dataset.held_out,
         "validation_samples": len(dataset.validation),
-        "parameters": sum(parameter.numel() for parameter in made.policy.parameters()),
-        "loss": train_error and train_error.normalised,
-        "error_rad": train_error and train_error.by_unit.get("rad"),
+        "parameters": sum(parameter.numel() for parameter in training.policy.parameters()),
+    }
+    return training
+
+
+def measure(made: Checkpoint, dataset: Dataset) -> dict[str, float | None]:
+    """The mean absolute error on both sets, in normalised units (``loss``, ``validation_loss``) and over the joints
+    measured in rad (``error_rad``, ``validation_error_rad``); None where there is nothing to measure.
+    """
+    train = chunk_error(made.policy, made.spec, dataset.train)
+    validation = chunk_error(made.policy, made.spec, dataset.validation)
+    return {
+        "loss": train and train.normalised,
+        "error_rad": train and train.by_unit.get("rad"),
         "validation_loss": validation and validation.normalised,
         "validation_error_rad": validation and validation.by_unit.get("rad"),
     }
-    return made
 
 
-def _clone(facts: TaskFacts, demonstrations: TensorDict, recipe: Recipe, seed: int, quiet: bool) -> Checkpoint:
-    spec = make_spec(facts, demonstrations[STATE], demonstrations[ACTION])
-    return _train(spec, chunked(demonstrations, spec.chunk_length), recipe, seed, quiet)
+def finish(training: BehaviourCloning, *, quiet: bool) -> Checkpoint:
+    """Do all steps, without a run directory."""
+    show = Progress(training.steps, None if quiet else sys.stderr)
+    while training.step_number < training.steps:
+        show(training.step())
+    return training.checkpoint()
 
 
-def _train(
-    spec: PolicySpec, samples: TensorDict, recipe: Recipe, seed: int, quiet: bool, *further: Transform
-) -> Checkpoint:
+def _head(recipe: Recipe) -> Head:
+    return recipe.head or HEADS[recipe.architecture][0]
+
+
+def _training(
+    spec: PolicySpec,
+    samples: TensorDict,
+    recipe: Recipe,
+    seed: int,
+    evaluation: Callable[[Checkpoint], Mapping[str, float]],
+    *further: Transform,
+) -> BehaviourCloning:
     policy_kwargs = {"hidden_dim": recipe.hidden_dim}
     policy = build_policy(spec, recipe.architecture, seed=seed, **policy_kwargs)
     before = [Takeover(spec)] if spec.state_time == "takeover" else []
     buffer = sample_buffer(samples, Scaling.from_spec(spec), recipe.batch_size, *further, before=before)
-    on_step: Callable[[float], None] = (lambda loss: None) if quiet else Progress(recipe.steps, sys.stderr)
-    losses = train(
-        policy,
+    known = {"method": "bc", "seed": seed, "batch_size": recipe.batch_size, "samples": len(samples)}
+    return BehaviourCloning(
+        Checkpoint(spec, policy, policy_kwargs, known, architecture=recipe.architecture),
         buffer,
+        evaluation,
         steps=recipe.steps,
         lr=recipe.lr,
         warm_up=min(recipe.warm_up, recipe.steps // 10),
@@ -124,14 +176,4 @@ def _train(
         clip=recipe.clip,
         prefixes=recipe.prefixes,
         seed=seed,
-        on_step=on_step,
     )
-    facts_of_training = {
-        "method": "bc",
-        "seed": seed,
-        "steps": recipe.steps,
-        "batch_size": recipe.batch_size,
-        "samples": len(samples),
-        "loss": sum(losses[-20:]) / max(len(losses[-20:]), 1),
-    }
-    return Checkpoint(spec, policy, policy_kwargs, facts_of_training, architecture=recipe.architecture)

@@ -1,1 +1,1 @@
-"""Long trainings: a run directory, resuming, logs, the best checkpoint."""
+"""Trainings that take long: a run directory, resuming, logs, the best checkpoint."""
