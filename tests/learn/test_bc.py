@@ -74,7 +74,7 @@ def test_a_gradient_that_is_not_finite_ends_the_training_and_leaves_the_weights(
     fit = Fit(policy, sample_buffer(chunked(data, 8), Scaling.from_spec(spec), 8), steps=2)
     before = [p.detach().clone() for p in policy.parameters()]
     next(policy.parameters()).register_hook(lambda gradient: gradient * float("inf"))
-    with pytest.raises(Diverged, match="the gradient became (nan|inf) at step 0"):
+    with pytest.raises(Diverged, match=r"the gradient became (nan|inf) at step 0"):
         fit.step()
     assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
 

@@ -42,7 +42,7 @@ class TokenLoss(nn.Module):
         chunk, real = samples[CHUNK], ~samples[IS_PAD]
         # Not the policy's forward: it would write over the chunk, and check logits that a diverged training has spoilt.
         log_p = self.policy._predict_logits(samples).log_softmax(-1)
-        tokens = self.policy.action_tokenizer.encode(chunk)
+        tokens = self.policy.action_tokenizer.encode(chunk.nan_to_num())
         entropy = -(self.labels[tokens] * log_p).sum(-1)
         entropy = entropy.where(chunk.isfinite(), torch.nan)
         return TensorDict({"loss_tokens": _mean(entropy, real)})

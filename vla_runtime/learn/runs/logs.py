@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from vla_runtime.learn.runs.directory import RunDirectory
 from vla_runtime.learn.runs.table import Table
@@ -26,6 +27,7 @@ class Logs:
 
         self._progress = Table(directory.progress, last_step)
         self._evaluations = Table(directory.evaluations, last_step)
+        _number(directory.tensorboard)
         self._events = SummaryWriter(str(directory.tensorboard), purge_step=last_step + 1)
 
     def step(self, step: int, seconds: float, figures: Mapping[str, float]) -> None:
@@ -53,3 +55,13 @@ class Logs:
     def _add(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
             self._events.add_scalar(f"{kind}/{name}", value, step)
+
+
+def _number(folder: Path) -> None:
+    """Put a number where the earlier event files have the second of their beginning.
+
+    Readers take files in the order of their names, and a new one could begin in the same second or by another clock.
+    """
+    for number, path in enumerate(sorted(folder.glob("events.out.tfevents.*"))):
+        *front, _, rest = path.name.split(".", 4)
+        path.rename(path.with_name(".".join([*front, f"{number:010d}", rest])))
