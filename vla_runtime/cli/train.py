@@ -17,6 +17,7 @@ _EXAMPLES = """\
   vla-train bc --env toy --out model.pt                                  ToyVLAEnv, a few seconds
   vla-train collect --robot arm --task reach --episodes 300 --out reach  demonstrations of an expert
   vla-train bc --data reach --out reach.pt                               a policy that does what they show
+  vla-train bc --recipe arm-reach-bc --data reach --run runs/reach       the same with logs, to be resumed
   vla-train recipe --robot arm --task reach --out build/reach            all of it, with the export and a success rate
 
 `vla-train collect --help` and so on say more."""

@@ -84,7 +84,7 @@ class RunDirectory:
                 self._sweep()
             else:
                 with replacing(self.recipe) as draft:
-                    draft.write_text(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True))
+                    draft.write_text(_text(recipe))
             yield
         finally:
             os.close(lock)
@@ -96,7 +96,7 @@ class RunDirectory:
             raise ConfigError(f"another process is training in {self.path}") from error
 
     def _check_recipe(self, recipe: Mapping[str, Any]) -> None:
-        found = differences(read_yaml(self.recipe), dict(recipe))
+        found = differences(read_yaml(self.recipe), yaml.safe_load(_text(recipe)))
         if found:
             lines = "; ".join(f"{where} is {old!r} there, {new!r} given" for where, old, new in found)
             raise ConfigError(f"{self.recipe} is another recipe: {lines}")
@@ -121,6 +121,11 @@ def check_run(path: Path, *, resume: bool) -> None:
             raise ConfigError(f"{path} holds no run to go on with: there is no recipe.yaml in it")
     elif path.is_dir() and any(entry.name != _LOCK and entry.suffix != ".tmp" for entry in path.iterdir()):
         raise ConfigError(f"{path} is used already: resume the run in it, or give a new directory")
+
+
+def _text(recipe: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
+    return text
 
 
 def differences(old: Any, new: Any, path: str = "$") -> list[tuple[str, Any, Any]]:

@@ -33,5 +33,5 @@ def load_recipe(given: str, kind: type[_T]) -> _T:
 
 def plain(recipe: msgspec.Struct) -> dict[str, Any]:
     """The recipe as YAML holds it, with nothing left open."""
-    found: dict[str, Any] = msgspec.to_builtins(recipe)
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))  # lists, where the recipe has tuples
     return found
