@@ -17,6 +17,8 @@ from vla_runtime.learn.bc_recipe import BcRecipe
 from vla_runtime.learn.recipes import LOGS, TOY
 from vla_runtime.learn.runs.recipe_file import load_recipe, plain
 
+from ..docs.markdown import ROOT, blocks, rows, section
+
 OURS = [name for name, path in shipped_yaml("recipes").items() if yaml.safe_load(path.read_text())["method"] == "bc"]
 
 
@@ -93,3 +95,15 @@ def test_options_override_the_file(tmp_path: Path) -> None:
     assert main(["bc", "--recipe", file, "--steps", "2", "--run", str(tmp_path / "run"), "--quiet"]) == 0
     saved = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
     assert (saved["steps"], saved["batch_size"], saved["lr"], saved["env"]) == (2, 8, 0.001, "toy")
+
+
+def test_the_page_names_every_key_with_its_default_and_its_example_is_a_recipe(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "training.md"
+    text = section(page, "## Recipes")
+    documented = {key: default.strip("`") for key, default, _ in rows(text)}
+    assert list(documented) == list(BcRecipe.__struct_fields__)
+    for name, default in plain(BcRecipe()).items():
+        if default is not None:
+            assert yaml.safe_load(documented[name]) == default, name
+    (example,) = [block.text for block in blocks(page, "yaml")]
+    load_recipe(written(tmp_path, example), BcRecipe).check()

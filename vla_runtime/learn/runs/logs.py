@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from vla_runtime.core.errors import MissingExtra
 from vla_runtime.learn.runs.directory import RunDirectory
 from vla_runtime.learn.runs.table import Table
 
@@ -23,7 +24,10 @@ class Logs:
     def __init__(self, directory: RunDirectory, last_step: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of what tensorboard imports
-            from torch.utils.tensorboard import SummaryWriter
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise MissingExtra("a run directory", "train") from error
 
         self._progress = Table(directory.progress, last_step)
         self._evaluations = Table(directory.evaluations, last_step)
