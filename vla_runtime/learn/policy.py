@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from tensordict import TensorDict
 from torch import Tensor
-from torchrl.data.vla import UniformActionTokenizer
 from torchrl.modules.vla import TinyVLA
 
 from vla_runtime.core.errors import choices
@@ -17,6 +16,7 @@ from vla_runtime.learn.cameras import SightedPolicy
 from vla_runtime.learn.flow import FlowPolicy
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.tokens import UniformTokenizer
 from vla_runtime.learn.visuomotor import VisuomotorPolicy
 
 __all__ = ["ARCHITECTURES", "HEADS", "ChunkPolicy", "build_policy"]
@@ -117,10 +117,10 @@ HEADS: Mapping[str, tuple[Head, ...]] = {
 """Architecture to the heads that a contract may name with it; behaviour cloning trains the first."""
 
 
-def tokenizer(spec: PolicySpec, num_bins: int) -> UniformActionTokenizer:
+def tokenizer(spec: PolicySpec, num_bins: int) -> UniformTokenizer:
     """Uniform bins over each action's range in normalised units; a constant action gets one std of room."""
     n = spec.normalisation
     low = [(a.low - mean) / std for a, mean, std in zip(spec.actions, n.action_mean, n.action_std, strict=True)]
     high = [(a.high - mean) / std for a, mean, std in zip(spec.actions, n.action_mean, n.action_std, strict=True)]
     high = [max(top, bottom + 1.0) for top, bottom in zip(high, low, strict=True)]
-    return UniformActionTokenizer(num_bins, low=torch.tensor(low), high=torch.tensor(high))
+    return UniformTokenizer(num_bins, low=torch.tensor(low), high=torch.tensor(high))
