@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.euler import Previous
+from vla_runtime.learn.normalise import clamped
+from vla_runtime.learn.scaling import Scaling
 
 __all__ = ["CONTINUATION", "PolicyGraph", "example_inputs", "input_names"]
 
@@ -37,8 +39,9 @@ class PolicyGraph(nn.Module):
         self.samples = policy.samples
         self.continues = policy.samples and continues
         self.chunk_shape = (spec.chunk_length, len(spec.actions))
-        for name in ("state_mean", "state_std", "action_mean", "action_std"):
-            self.register_buffer(name, torch.tensor(getattr(spec.normalisation, name)))
+        scaling = Scaling.from_spec(spec)
+        for name in ("state_mean", "state_std", "state_limit", "action_mean", "action_std", "action_limit"):
+            self.register_buffer(name, getattr(scaling, name))
         if self.tokens:
             bins = policy.action_tokenizer
             width = (bins.high - bins.low) / bins.num_bins
@@ -50,14 +53,18 @@ class PolicyGraph(nn.Module):
         scaled = [image.permute(0, 3, 1, 2).float() / 255.0 for image in images]
         if self.continues:
             noise, chunk, delay, weights = given
-            given = [noise, Previous((chunk - self.action_mean) / self.action_std, delay, weights)]
-        out = self.policy.fuse(scaled, (state - self.state_mean) / self.state_std, ids, *given)
+            given = [noise, Previous(self._normalised(chunk, "action"), delay, weights)]
+        out = self.policy.fuse(scaled, self._normalised(state, "state"), ids, *given)
         if self.tokens:
             logits = out.unflatten(-1, (*self.chunk_shape, self.policy.vocab_size))
             normalised = self.bin_centre + logits.argmax(-1).to(self.bin_width.dtype) * self.bin_width
         else:
             normalised = out.unflatten(-1, self.chunk_shape)
-        return normalised * self.action_std + self.action_mean
+        return clamped(normalised, self.action_limit) * self.action_std + self.action_mean
+
+    def _normalised(self, values: Tensor, what: str) -> Tensor:
+        mean, std, limit = (getattr(self, f"{what}_{part}") for part in ("mean", "std", "limit"))
+        return clamped((values - mean) / std, limit)
 
 
 def input_names(spec: PolicySpec, *, continues: bool = True) -> list[str]:

@@ -51,6 +51,14 @@ def test_every_float_reads_back_to_the_same_bits(lows, highs, means, stds, rows)
     assert bits([read.golden.tolerance]) == bits(stds[:1])
 
 
+def test_a_contract_that_clamps_nothing_is_written_as_before() -> None:
+    stated = json.loads(spec().to_json())["normalisation"]
+    assert set(stated) == {"state_mean", "state_std", "action_mean", "action_std"}
+    clamping = msgspec.structs.replace(spec().normalisation, clamp=4.0, mode="quantiles")
+    whole = spec(normalisation=clamping)
+    assert PolicySpec.from_json(whole.to_json()) == whole
+
+
 @given(st.text(), st.dictionaries(st.text(), st.text(), max_size=3))
 def test_every_text_reads_back(text: str, libraries: dict[str, str]) -> None:
     whole = spec(name=text, libraries=libraries, instruction=InstructionEncoding("table", 2, (text, text + "!")))
@@ -62,6 +70,18 @@ def test_every_text_reads_back(text: str, libraries: dict[str, str]) -> None:
 CONTRADICTIONS = {
     "no row": ({"chunk_length": 0, "golden": None}, ["chunk_length is 0", "at least 1"]),
     "no time between rows": ({"dt_ns": 0}, ["dt_ns is 0", "at least 1"]),
+    "a kept dimension that is scaled": (
+        {"normalisation": Normalisation((0.0,) * 3, (1.0,) * 3, (0.0,) * 2, (1.0, 2.0), None, "min_max", ("turn",))},
+        ["keeps turn as it is", "mean 0 and std 2"],
+    ),
+    "a kept dimension that there is not": (
+        {"normalisation": Normalisation((0.0,) * 3, (1.0,) * 3, (0.0,) * 2, (1.0,) * 2, keep=("nod",))},
+        ["keeps nod", "no action and no state input"],
+    ),
+    "a clamp that lets nothing pass": (
+        {"normalisation": Normalisation((0.0,) * 3, (1.0,) * 3, (0.0,) * 2, (1.0,) * 2, -1.0)},
+        ["normalisation.clamp is -1", "above 0"],
+    ),
     "no action": (
         {"actions": (), "golden": None, "normalisation": Normalisation((0.0,) * 3, (1.0,) * 3, (), ())},
         ["there is no action"],

@@ -11,6 +11,7 @@ from vla_runtime.learn import toy
 from vla_runtime.learn.bc import Diverged, Fit, make_loss, train
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
+from vla_runtime.learn.finite import NotFinite
 from vla_runtime.learn.keys import ACTION, CHUNK, IS_PAD, STATE
 from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.recipes import TOY, train_toy
@@ -58,13 +59,23 @@ def test_a_short_run_improves_and_is_reproducible() -> None:
         assert torch.equal(a, b)
 
 
-def test_nan_in_the_samples_ends_the_training() -> None:
+def test_nan_in_the_samples_is_refused_by_name() -> None:
     data = toy.collect(4, 6)
     spec = make_spec(toy.facts(), data[STATE], data[ACTION])
     data[STATE][0, 0, 0] = float("nan")
     buffer = sample_buffer(chunked(data, 8), Scaling.from_spec(spec), 256)
-    with pytest.raises(Diverged, match="the loss became nan at step 0"):
+    with pytest.raises(NotFinite, match=r"the state holds NaN or infinite values in a0\.position"):
         train(build_policy(spec, seed=0), buffer, steps=2)
+
+
+def test_a_loss_that_is_no_number_ends_the_training() -> None:
+    data = toy.collect(4, 6)
+    spec = make_spec(toy.facts(), data[STATE], data[ACTION])
+    policy = build_policy(spec, seed=0)
+    next(policy.parameters()).data.fill_(float("nan"))
+    buffer = sample_buffer(chunked(data, 8), Scaling.from_spec(spec), 256)
+    with pytest.raises(Diverged, match="the loss became nan at step 0"):
+        train(policy, buffer, steps=2)
 
 
 def test_a_gradient_that_is_not_finite_ends_the_training_and_leaves_the_weights() -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from tensordict import TensorDict
+from torch import Tensor
 
+from vla_runtime.core.errors import PolicyFileError, Refusal
+from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn import toy
 from vla_runtime.learn.contract import make_spec
+from vla_runtime.learn.finite import NotFinite
+from vla_runtime.learn.keys import ACTION, CHUNK, STATE
+from vla_runtime.learn.recipes import TOY
 from vla_runtime.learn.scaling import STD_FLOOR, Scaling, statistics
+from vla_runtime.learn.summary import Summary
 
 NAMES = ("x", "y")
 
@@ -51,3 +61,125 @@ def test_the_contract_states_the_range_of_the_data() -> None:
     actions = torch.tensor([[-1.0, 0.0, 2.0, 3.0], [1.0, 0.5, 2.5, 4.0]])
     spec = make_spec(toy.facts(), torch.zeros(2, 8), actions)
     assert [(a.low, a.high) for a in spec.actions] == [(-1.0, 1.0), (0.0, 0.5), (2.0, 2.5), (3.0, 4.0)]
+
+
+# Five rows from 0 to 4, and one dimension that never moves.
+RAMP = torch.stack([torch.arange(5.0), torch.ones(5)], -1)
+
+
+def skewed(rows: int = 1001) -> Tensor:
+    """0 to 1000, and one value far out."""
+    values = torch.arange(rows, dtype=torch.float32).unsqueeze(-1)
+    values[-1] = 1e6
+    return values
+
+
+@pytest.mark.parametrize(
+    ("mode", "loc", "scale"),
+    [("mean_std", 2.0, 2**0.5), ("min_max", 2.0, 2.0), ("quantiles", 2.0, (3.96 - 0.04) / 2)],
+)
+def test_each_mode_is_affine_and_floors_what_stands_still(mode: str, loc: float, scale: float) -> None:
+    found_loc, found_scale = Summary.of(RAMP, NAMES, "it").affine(mode)
+    assert found_loc.tolist() == pytest.approx([loc, 1.0])
+    assert found_scale.tolist() == pytest.approx([scale, STD_FLOOR])
+
+
+def test_the_range_of_the_data_becomes_minus_one_to_one() -> None:
+    loc, scale = Summary.of(skewed(), ("x",), "it").affine("min_max")
+    normalised = (skewed() - loc) / scale
+    assert normalised.min().item() == pytest.approx(-1.0)
+    assert normalised.max().item() == pytest.approx(1.0)
+
+
+def test_quantiles_do_not_see_an_outlier_and_the_floor_is_still_kept() -> None:
+    summary = Summary.of(torch.cat([skewed()[:-1], torch.full((1, 1), 1500.0)]), ("x",), "it")
+    loc, scale = summary.affine("quantiles")
+    assert loc.item() == pytest.approx(500.0, abs=1)
+    assert scale.item() == pytest.approx(490.0, abs=1)
+    _, far = Summary.of(skewed(), ("x",), "it").affine("quantiles")
+    assert far.item() == pytest.approx(STD_FLOOR * 1e6)
+
+
+@pytest.mark.parametrize("mode", ["mean_std", "min_max", "quantiles"])
+def test_a_kept_dimension_is_left_as_it_is(mode: str) -> None:
+    loc, scale = Summary.of(RAMP + 7, NAMES, "it").affine(mode, keep=("x",))
+    assert (loc[0].item(), scale[0].item()) == (0.0, 1.0)
+    assert loc[1].item() == 8.0
+
+
+def contract(**further: object) -> PolicySpec:
+    random = torch.Generator().manual_seed(0)
+    states, actions = torch.randn(50, 8, generator=random), torch.randn(50, 4, generator=random)
+    return make_spec(toy.facts(), states, 3 * actions, **further)
+
+
+def test_training_chooses_the_normalisation_that_the_contract_then_states() -> None:
+    data = toy.collect(8, 6)
+    recipe = replace(TOY, scaling="quantiles", keep=("a1", "target3"), clamp=1.5)
+    spec = recipe.contract(toy.facts(), data[STATE], data[ACTION])
+    assert (spec.normalisation.mode, spec.normalisation.keep) == ("quantiles", ("a1", "target3"))
+    assert spec.normalisation.clamp == 1.5
+    assert spec.normalisation.action_mean[1] == spec.normalisation.state_mean[7] == 0.0
+    assert spec.normalisation.action_std[1] == spec.normalisation.state_std[7] == 1.0
+    assert Scaling.from_spec(PolicySpec.from_json(spec.to_json())).normalisation() == spec.normalisation
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ({"keep": ("gripper",)}, "keeps gripper, no action and no state input"),
+        ({"clamp": 0.0}, "clamp is 0, expected a number above 0"),
+        ({"clamp": float("nan")}, "clamp is nan, expected"),
+    ],
+)
+def test_a_normalisation_that_makes_no_sense_is_refused(further: dict, message: str) -> None:
+    with pytest.raises(PolicyFileError, match=message):
+        contract(**further)
+
+
+def test_normalised_values_are_clamped_on_every_path_and_kept_ones_are_not() -> None:
+    scaling = Scaling.from_spec(contract(keep=("a0", "target0"), clamp=0.5))
+    far = torch.full((2, 8), 100.0)
+    state = scaling.normalise_state(far)
+    assert state[:, [0, 1, 2, 3, 5, 6, 7]].eq(0.5).all()
+    assert state[:, 4].eq(100.0).all()
+    assert torch.equal(scaling.observation_norm()(TensorDict({STATE: far}, [2]))[STATE], state)
+    chunk = scaling.data_chunk()(TensorDict({CHUNK: -far[:, None, :4]}, [2]))[CHUNK]
+    assert chunk[..., 1:].eq(-0.5).all()
+    assert chunk[..., 0].eq(-100.0).all()
+    edge = scaling.action_mean + 0.5 * scaling.action_std
+    done = scaling.denormalise_action(far[:, :4])
+    assert torch.equal(done[:, 1:], edge[1:].expand(2, 3))
+    assert done[:, 0].eq(100.0).all()
+    assert torch.equal(scaling.env_action().inv(TensorDict({ACTION: far[:, :4]}, [2]))[ACTION], done)
+
+
+def test_without_a_clamp_nothing_is_limited() -> None:
+    scaling = Scaling.from_spec(contract())
+    far = torch.full((1, 4), 1e6)
+    assert torch.equal(scaling.denormalise_action(far), far * scaling.action_std + scaling.action_mean)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_passes_no_transform(bad: float) -> None:
+    scaling = Scaling.from_spec(contract(clamp=2.0))
+    state, action = torch.zeros(2, 8), torch.zeros(2, 4)
+    state[1, 5], action[1, 2] = bad, bad
+    with pytest.raises(NotFinite, match="the state holds NaN or infinite values in target1"):
+        scaling.observation_norm()(TensorDict({STATE: state}, [2]))
+    with pytest.raises(NotFinite, match="the action holds NaN or infinite values in a2") as caught:
+        scaling.data_chunk()(TensorDict({CHUNK: action}, [2]))
+    assert caught.value.dimensions == ("a2",)
+    assert isinstance(caught.value, Refusal)
+    with pytest.raises(NotFinite, match="the normalised action holds NaN or infinite values in a2"):
+        scaling.env_action().inv(TensorDict({ACTION: action}, [2]))
+
+
+def test_an_env_is_normalised_and_clamped_too() -> None:
+    from torchrl.envs import TransformedEnv
+    from torchrl.envs.transforms import Compose
+
+    scaling = Scaling.from_spec(contract(clamp=0.01))
+    env = TransformedEnv(toy.make_env([3], seed=0), Compose(scaling.observation_norm(), scaling.env_action()))
+    states = env.rollout(3)[STATE]
+    assert states.abs().max().item() == pytest.approx(0.01)

@@ -5,6 +5,8 @@ The exporter writes it, ``vla-run`` checks it against the robot's YAML before an
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -21,6 +23,7 @@ __all__ = [
     "Head",
     "Normalisation",
     "PolicySpec",
+    "ScalingMode",
     "StateSpec",
     "StateTime",
     "Unit",
@@ -34,6 +37,12 @@ Unit = Literal["rad", "m", "none"]
 StateTime = Literal["capture", "request", "takeover"]
 Head = Literal["continuous", "tokens", "flow"]
 """What a policy answers with: one chunk, tokens for one, or a sample of the chunks that fit."""
+
+
+ScalingMode = Literal["mean_std", "min_max", "quantiles"]
+"""What of the data became mean and std: mean and standard deviation, or middle and half width of the range of all
+values or of the middle 98 % of them.
+"""
 
 
 class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,13 +74,42 @@ class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resize: Literal["none", "area"] = "none"
 
 
-class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The statistics folded into the graph, for people to read: y = (x - mean) / std."""
+class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is folded into the graph: y = (x - mean) / std, then, with ``clamp``, at most ``clamp`` away from 0.
+
+    ``mode``: for people, where mean and std come from. ``keep``: the actions and state inputs that are left as they
+    are, with mean 0 and std 1 and never clamped.
+    """
 
     state_mean: tuple[float, ...]
     state_std: tuple[float, ...]
     action_mean: tuple[float, ...]
     action_std: tuple[float, ...]
+    clamp: float | None = None
+    mode: ScalingMode = "mean_std"
+    keep: tuple[str, ...] = ()
+
+    def problems(self, state: Sequence[str], actions: Sequence[str]) -> list[str]:
+        """Where it contradicts itself or the names of the state inputs and the actions."""
+        problems = []
+        for what, names, mean, std in (
+            ("state", state, self.state_mean, self.state_std),
+            ("action", actions, self.action_mean, self.action_std),
+        ):
+            for field, values in ((f"{what}_mean", mean), (f"{what}_std", std)):
+                if len(values) != len(names):
+                    problems.append(f"normalisation.{field} has {len(values)} values, expected {len(names)}")
+            problems += [
+                f"normalisation keeps {name} as it is, but has mean {loc:g} and std {scale:g} for it"
+                for name, loc, scale in zip(names, mean, std, strict=False)
+                if name in self.keep and (loc, scale) != (0.0, 1.0)
+            ]
+        unknown = [name for name in self.keep if name not in {*state, *actions}]
+        if unknown:
+            problems.append(f"normalisation keeps {', '.join(unknown)}, no action and no state input")
+        if self.clamp is not None and not 0 < self.clamp < math.inf:
+            problems.append(f"normalisation.clamp is {self.clamp:g}, expected a number above 0")
+        return problems
 
 
 class GoldenSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,14 +199,9 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             problems.append("there is no instruction")
         if self.instruction.vocab < 1:
             problems.append(f"instruction.vocab is {self.instruction.vocab}, expected at least 1")
-        for field, values, expected in (
-            ("state_mean", self.normalisation.state_mean, len(self.state)),
-            ("state_std", self.normalisation.state_std, len(self.state)),
-            ("action_mean", self.normalisation.action_mean, len(self.actions)),
-            ("action_std", self.normalisation.action_std, len(self.actions)),
-        ):
-            if len(values) != expected:
-                problems.append(f"normalisation.{field} has {len(values)} values, expected {expected}")
+        problems += self.normalisation.problems(
+            [entry.name for entry in self.state], [action.name for action in self.actions]
+        )
         if self.golden is not None:
             widths = [len(row) for row in self.golden.actions]
             if widths != [len(self.actions)] * self.chunk_length:

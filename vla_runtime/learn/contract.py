@@ -8,8 +8,18 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vla_runtime.core.instructions import InstructionEncoding
-from vla_runtime.core.spec import ActionSpec, CameraSpec, Head, PolicySpec, StateSpec, StateTime, Unit
-from vla_runtime.learn.scaling import Scaling, statistics
+from vla_runtime.core.spec import (
+    ActionSpec,
+    CameraSpec,
+    Head,
+    Normalisation,
+    PolicySpec,
+    ScalingMode,
+    StateSpec,
+    StateTime,
+    Unit,
+)
+from vla_runtime.learn.summary import Summary
 
 __all__ = ["TaskFacts", "make_spec"]
 
@@ -50,29 +60,47 @@ class TaskFacts:
         return encoding
 
 
-def make_spec(facts: TaskFacts, states: Tensor, actions: Tensor, head: Head = "continuous") -> PolicySpec:
+def make_spec(
+    facts: TaskFacts,
+    states: Tensor | Summary,
+    actions: Tensor | Summary,
+    head: Head = "continuous",
+    *,
+    scaling: ScalingMode = "mean_std",
+    keep: Sequence[str] = (),
+    clamp: float | None = None,
+) -> PolicySpec:
     """The contract of a policy trained on ``states`` f32[..., S] and ``actions`` f32[..., A], physical units.
+
+    Args:
+        scaling: what of the data the normalisation is made from.
+        keep: actions and state inputs that are left as they are, as a gripper that is open or shut.
+        clamp: the largest normalised magnitude; None for any.
 
     Raises:
         ValueError: wrong dimensions, or values that are not finite.
+        PolicyFileError: a name to keep that is neither, or a clamp that is not above 0.
     """
-    state_mean, state_std = statistics(states, tuple(facts.state), "the state")
-    action_mean, action_std = statistics(actions, tuple(facts.actions), "the action")
-    rows = actions.reshape(-1, actions.shape[-1])
-    low, high = rows.amin(0).tolist(), rows.amax(0).tolist()
+    state, action = (
+        values if isinstance(values, Summary) else Summary.of(values, tuple(names), what)
+        for values, names, what in ((states, facts.state, "the state"), (actions, facts.actions, "the action"))
+    )
+    vectors = (*state.affine(scaling, keep), *action.affine(scaling, keep))
     spec = PolicySpec(
         name=facts.name,
         chunk_length=facts.chunk_length,
         dt_ns=facts.dt_ns,
         actions=tuple(
             ActionSpec(name, unit, bottom, top)
-            for (name, unit), bottom, top in zip(facts.actions.items(), low, high, strict=True)
+            for (name, unit), bottom, top in zip(
+                facts.actions.items(), action.low.tolist(), action.high.tolist(), strict=True
+            )
         ),
         state=tuple(StateSpec(name, unit) for name, unit in facts.state.items()),
         cameras=tuple(CameraSpec(name, height, width) for name, (height, width) in facts.cameras.items()),
         instruction=facts.encoding(),
         head=head,
-        normalisation=Scaling(state_mean, state_std, action_mean, action_std).normalisation(),
+        normalisation=Normalisation(*(tuple(vector.tolist()) for vector in vectors), clamp, scaling, tuple(keep)),
         state_time=facts.state_time,
     )
     spec.check()

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tensordict import TensorDict
+from torch import Tensor
 from torchrl.envs.transforms import Transform
 
-from vla_runtime.core.spec import Head, PolicySpec, StateTime
+from vla_runtime.core.spec import Head, PolicySpec, ScalingMode, StateTime
 from vla_runtime.learn import toy
 from vla_runtime.learn.augment import Augment
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.cloning import BehaviourCloning
-from vla_runtime.learn.contract import make_spec
+from vla_runtime.learn.contract import TaskFacts, make_spec
 from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.dataset import Dataset
 from vla_runtime.learn.evaluate import toy_success
@@ -35,7 +36,7 @@ class Recipe:
     """A behaviour-cloning run: the policy's architecture and width, and what ``bc.Fit`` and ``Augment`` are given.
 
     ``head`` None: the first that the architecture has. ``state_time``: the instant of the states that the policy is
-    shown, ``takeover`` or None for that of the data.
+    shown, ``takeover`` or None for that of the data. ``scaling``, ``keep`` and ``clamp`` are those of ``make_spec``.
     """
 
     steps: int
@@ -50,6 +51,13 @@ class Recipe:
     augment: bool = False
     prefixes: Prefixes | None = None
     state_time: StateTime | None = None
+    scaling: ScalingMode = "mean_std"
+    keep: tuple[str, ...] = ()
+    clamp: float | None = None
+
+    def contract(self, facts: TaskFacts, states: Tensor, actions: Tensor, head: Head = "continuous") -> PolicySpec:
+        """``make_spec`` with the normalisation of this recipe."""
+        return make_spec(facts, states, actions, head, scaling=self.scaling, keep=self.keep, clamp=self.clamp)
 
 
 TOY = Recipe(steps=400, batch_size=256, lr=3e-3, hidden_dim=64)
@@ -92,7 +100,7 @@ def toy_training(recipe: Recipe = TOY, *, seed: int = 0, episodes: int = 200) ->
         return {"score": success, "success": success}
 
     demonstrations = toy.collect(seed=seed)
-    spec = make_spec(toy.facts(), demonstrations[STATE], demonstrations[ACTION], _head(recipe))
+    spec = recipe.contract(toy.facts(), demonstrations[STATE], demonstrations[ACTION], _head(recipe))
     return _training(spec, chunked(demonstrations, spec.chunk_length), recipe, seed, evaluation)
 
 
@@ -109,7 +117,7 @@ def logs_training(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0) -> 
         return {"score": -figures.get("validation_loss", figures["loss"]), **figures}
 
     facts = replace(dataset.facts, state_time=recipe.state_time or dataset.facts.state_time)
-    spec = make_spec(facts, dataset.train[STATE], dataset.train[CHUNK], _head(recipe))
+    spec = recipe.contract(facts, dataset.train[STATE], dataset.train[CHUNK], _head(recipe))
     further = [Augment()] if recipe.augment else []
     training = _training(spec, dataset.train, recipe, seed, evaluation, *further)
     training.untrained.training |= {

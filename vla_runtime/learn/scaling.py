@@ -2,79 +2,101 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from tensordict.utils import NestedKey
 from torch import Tensor
-from torchrl.envs.transforms import ActionScaling, ObservationNorm
 
 from vla_runtime.core.spec import Normalisation, PolicySpec
 from vla_runtime.learn.keys import ACTION, CHUNK, STATE
+from vla_runtime.learn.normalise import ActionNorm, StateNorm, clamped
+from vla_runtime.learn.summary import STD_FLOOR, Summary
 
 __all__ = ["STD_FLOOR", "Scaling", "statistics"]
-
-STD_FLOOR = 1e-2
-"""Smallest std, both absolute and as a fraction of the range: a nearly constant dimension must not be blown up."""
 
 
 def statistics(values: Tensor, names: tuple[str, ...], what: str) -> tuple[Tensor, Tensor]:
     """Mean and floored std, f32[D] each, of ``values`` f32[..., D].
 
     Raises:
-        ValueError: ``values`` is empty, has another number of dimensions than ``names``, or is not finite; torchrl's
-            transforms would pass NaN on.
+        ValueError: as ``Summary.of``.
     """
-    rows = values.reshape(-1, values.shape[-1]).double()
-    if rows.shape[-1] != len(names):
-        raise ValueError(f"{what} has {rows.shape[-1]} dimensions, expected {len(names)}: {', '.join(names)}")
-    if not len(rows):
-        raise ValueError(f"{what} has no rows, expected at least one")
-    finite = rows.isfinite().all(0)
-    if not finite.all():
-        bad = ", ".join(name for name, ok in zip(names, finite.tolist(), strict=True) if not ok)
-        raise ValueError(f"{what} holds NaN or infinite values in {bad}, expected finite ones only")
-    spread = rows.amax(0) - rows.amin(0)
-    floor = (STD_FLOOR * spread).clamp_min(STD_FLOOR)
-    return rows.mean(0).float(), rows.std(0, correction=0).maximum(floor).float()
+    return Summary.of(values, names, what).affine()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaling:
-    """The four vectors of a policy's normalisation, f32[S], f32[S], f32[A], f32[A]."""
+    """A contract's normalisation as vectors, f32[S], f32[S], f32[A], f32[A].
+
+    ``state_limit`` f32[S] and ``action_limit`` f32[A] are the largest normalised magnitudes, infinite for dimensions
+    that are kept as they are; None where nothing is clamped.
+    """
 
     state_mean: Tensor
     state_std: Tensor
     action_mean: Tensor
     action_std: Tensor
+    state_limit: Tensor | None
+    action_limit: Tensor | None
+    spec: PolicySpec
 
     @classmethod
     def from_spec(cls, spec: PolicySpec) -> Scaling:
         """The scaling that a contract states."""
         n = spec.normalisation
-        return cls(*(torch.tensor(v) for v in (n.state_mean, n.state_std, n.action_mean, n.action_std)))
+        vectors = (torch.tensor(v) for v in (n.state_mean, n.state_std, n.action_mean, n.action_std))
+        limits = (_limit(n, [entry.name for entry in part]) for part in (spec.state, spec.actions))
+        return cls(*vectors, *limits, spec)
 
     def normalisation(self) -> Normalisation:
         """The same numbers for the contract: f32 written as floats reads back to the same bits."""
+        n = self.spec.normalisation
         values = (self.state_mean, self.state_std, self.action_mean, self.action_std)
-        return Normalisation(*(tuple(v.tolist()) for v in values))
+        return Normalisation(*(tuple(v.tolist()) for v in values), n.clamp, n.mode, n.keep)
 
-    def observation_norm(self) -> ObservationNorm:
+    def observation_norm(self) -> StateNorm:
         """Normalises the state, on an env or on a replay buffer's sample path."""
-        return ObservationNorm(loc=self.state_mean, scale=self.state_std, in_keys=[STATE], standard_normal=True)
+        names = [entry.name for entry in self.spec.state]
+        return StateNorm(self.state_mean, self.state_std, self.state_limit, names, in_keys=[STATE])
 
-    def env_action(self) -> ActionScaling:
+    def env_action(self) -> ActionNorm:
         """Denormalises the policy's action on its way into an env."""
-        return ActionScaling.from_stats(mean=self.action_mean, std=self.action_std, in_keys_inv=[ACTION])
+        return self._action_norm(in_keys_inv=[ACTION])
 
-    def data_chunk(self, key: NestedKey = CHUNK) -> ActionScaling:
+    def data_chunk(self, key: NestedKey = CHUNK) -> ActionNorm:
         """Normalises stored chunks on a replay buffer's sample path; ``extend`` keeps them raw."""
-        return ActionScaling.from_stats(mean=self.action_mean, std=self.action_std, in_keys_inv=[], in_keys=[key])
+        return self._action_norm(in_keys_inv=[], in_keys=[key])
 
     def normalise_state(self, state: Tensor) -> Tensor:
         """f32[..., S] physical to normalised."""
-        return (state - self.state_mean) / self.state_std
+        return clamped((state - self.state_mean) / self.state_std, self.state_limit)
+
+    def normalise_action(self, action: Tensor) -> Tensor:
+        """f32[..., A] physical to normalised.
+
+        Raises:
+            NotFinite: a value is NaN or infinite.
+        """
+        return self.env_action().normalize(action)
 
     def denormalise_action(self, action: Tensor) -> Tensor:
-        """f32[..., A] normalised to physical."""
+        """f32[..., A] normalised to physical.
+
+        Raises:
+            NotFinite: a value is NaN or infinite.
+        """
         return self.env_action().denormalize(action)
+
+    def _action_norm(self, **keys: Sequence[NestedKey]) -> ActionNorm:
+        names = [action.name for action in self.spec.actions]
+        return ActionNorm(self.action_mean, self.action_std, self.action_limit, names, **keys)
+
+
+def _limit(normalisation: Normalisation, names: Sequence[str]) -> Tensor | None:
+    clamp = normalisation.clamp
+    if clamp is None:
+        return None
+    return torch.tensor([math.inf if name in normalisation.keep else clamp for name in names])
