@@ -6,6 +6,9 @@ leaves at the root. ``use_root_keys`` makes a policy speak the older spelling.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from tensordict.utils import NestedKey
 from torchrl.data.vla import (
     ACTION_CHUNK_KEY,
@@ -30,9 +33,13 @@ __all__ = [
     "IS_PAD",
     "LOGITS",
     "LOG_PROBS",
+    "MASK",
     "NOISE",
     "PREV_CHUNK",
+    "REWARD",
+    "ROOT_KEYS",
     "STATE",
+    "SUCCESS",
     "TOKENS",
     "WEIGHTS",
     "use_root_keys",
@@ -60,6 +67,22 @@ LOG_PROBS: NestedKey = (VLA_ACTION_KEY, "log_probs")
 """f32[..., H, A] or, summed over a chunk, f32[...]: of the tokens, when they were drawn."""
 LOGITS: NestedKey = (VLA_ACTION_KEY, "logits")
 """f32[..., H, A, V]. Never stored with a rollout: torchrl would take them for the policy's present ones."""
+MASK: NestedKey = (VLA_ACTION_KEY, "mask")
+"""bool[..., H, A, V], the tokens that may be drawn."""
+ROOT_KEYS: Mapping[NestedKey, str] = MappingProxyType(
+    {
+        CHUNK: "action_chunk",
+        TOKENS: "action_tokens",
+        LOG_PROBS: "log_probs",
+        LOGITS: "action_logits",
+        MASK: "action_mask",
+    }
+)
+"""What a policy writes, by its key, to the key at the root of the tensordict that older data has it under."""
+SUCCESS = "success"
+"""bool[..., 1], whether the task is done."""
+REWARD = "reward"
+"""f32[..., 1]."""
 NOISE = "noise"
 """f32[..., H, A], standard normal: what a sampling policy makes a chunk of."""
 PREV_CHUNK = "prev_chunk"
@@ -72,4 +95,5 @@ WEIGHTS = "prefix_weights"
 
 def use_root_keys(policy: VLAWrapperBase) -> VLAWrapperBase:
     """Make ``policy`` write ``action_chunk``, ``action_tokens`` and ``log_probs`` at the root of the tensordict."""
-    return policy.set_keys(action_chunk="action_chunk", action_tokens="action_tokens", log_probs="log_probs")
+    names = {"action_chunk": CHUNK, "action_tokens": TOKENS, "log_probs": LOG_PROBS}
+    return policy.set_keys(**{name: ROOT_KEYS[key] for name, key in names.items()})

@@ -1,0 +1,1 @@
+"""Group-relative policy optimisation: token policies learn from whether whole episodes succeed."""
