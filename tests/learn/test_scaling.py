@@ -8,6 +8,8 @@ import pytest
 import torch
 from tensordict import TensorDict
 from torch import Tensor
+from torchrl.envs import TransformedEnv
+from torchrl.envs.transforms import Compose
 
 from vla_runtime.core.errors import PolicyFileError, Refusal
 from vla_runtime.core.spec import PolicySpec
@@ -15,7 +17,7 @@ from vla_runtime.learn import toy
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.finite import NotFinite
 from vla_runtime.learn.keys import ACTION, CHUNK, STATE
-from vla_runtime.learn.recipes import TOY
+from vla_runtime.learn.recipes import TOY, train_toy
 from vla_runtime.learn.scaling import STD_FLOOR, Scaling, statistics
 from vla_runtime.learn.summary import Summary
 
@@ -124,6 +126,12 @@ def test_training_chooses_the_normalisation_that_the_contract_then_states() -> N
     assert Scaling.from_spec(PolicySpec.from_json(spec.to_json())).normalisation() == spec.normalisation
 
 
+def test_a_recipe_trains_with_the_normalisation_it_chooses() -> None:
+    made = train_toy(replace(TOY, steps=2, scaling="min_max", keep=("a2",), clamp=1.5))
+    stated = made.spec.normalisation
+    assert (stated.mode, stated.keep, stated.clamp) == ("min_max", ("a2",), 1.5)
+
+
 @pytest.mark.parametrize(
     ("further", "message"),
     [
@@ -176,9 +184,6 @@ def test_a_value_that_is_not_finite_passes_no_transform(bad: float) -> None:
 
 
 def test_an_env_is_normalised_and_clamped_too() -> None:
-    from torchrl.envs import TransformedEnv
-    from torchrl.envs.transforms import Compose
-
     scaling = Scaling.from_spec(contract(clamp=0.01))
     env = TransformedEnv(toy.make_env([3], seed=0), Compose(scaling.observation_norm(), scaling.env_action()))
     states = env.rollout(3)[STATE]
