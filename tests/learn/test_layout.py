@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensordict import NonTensorStack, TensorDict, TensorDictBase
+from tensordict import NonTensorStack, TensorDict, TensorDictBase, lazy_stack
 from torchrl.data.vla import VLAAction
 
 from vla_runtime.learn.keys import CHUNK, ROOT_KEYS, TOKENS
@@ -102,6 +102,15 @@ def test_a_locked_batch_is_converted_and_stays_locked() -> None:
     assert set(to_root(td).keys()) == {"action_chunk", "next"}
     assert td.is_locked
     assert set(td.keys()) == {"vla_action", "next"}
+
+
+def test_ragged_rollouts_stacked_lazily_are_converted_too() -> None:
+    parts = [TensorDict({CHUNK: torch.rand(rows, 4), ("next", *TOKENS): torch.ones(rows)}, []) for rows in (2, 3)]
+    ragged = lazy_stack(parts)
+    there = to_root(ragged)
+    assert [part["action_chunk"].shape for part in there] == [(2, 4), (3, 4)]
+    back = to_nested(there)
+    assert all(same(one, other) for one, other in zip(back, parts, strict=True))
 
 
 @pytest.mark.parametrize("convert", [to_root, to_nested])

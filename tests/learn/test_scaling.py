@@ -109,6 +109,26 @@ def test_a_kept_dimension_is_left_as_it_is(mode: str) -> None:
     assert loc[1].item() == 8.0
 
 
+def test_numbers_computed_elsewhere_give_the_same_normalisation() -> None:
+    seen = Summary.of(RAMP, NAMES, "it")
+    numbers = {what: getattr(seen, what).tolist() for what in ("mean", "std", "low", "high", "q01", "q99")}
+    for mode in ("mean_std", "min_max", "quantiles"):
+        for one, other in zip(Summary.stated(NAMES, **numbers).affine(mode), seen.affine(mode), strict=True):
+            assert torch.equal(one, other)
+    with pytest.raises(NotFinite, match="q99 holds NaN or infinite values in y"):
+        Summary.stated(NAMES, **{**numbers, "q99": [1.0, float("nan")]})
+    with pytest.raises(ValueError, match="low has 1 values, expected 2: x, y"):
+        Summary.stated(NAMES, **{**numbers, "low": [1.0]})
+
+
+def test_four_vectors_are_a_scaling_without_a_clamp() -> None:
+    scaling = Scaling(torch.zeros(2), torch.ones(2), torch.ones(1), torch.full((1,), 2.0))
+    assert scaling.normalisation().clamp is None
+    assert scaling.denormalise_action(torch.tensor([[3.0]])).item() == 7.0
+    with pytest.raises(NotFinite, match="the normalised action holds NaN or infinite values in dimension 0"):
+        scaling.denormalise_action(torch.tensor([[float("nan")]]))
+
+
 def contract(**further: object) -> PolicySpec:
     random = torch.Generator().manual_seed(0)
     states, actions = torch.randn(50, 8, generator=random), torch.randn(50, 4, generator=random)

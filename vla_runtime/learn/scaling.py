@@ -32,16 +32,16 @@ class Scaling:
     """A contract's normalisation as vectors, f32[S], f32[S], f32[A], f32[A].
 
     ``state_limit`` f32[S] and ``action_limit`` f32[A] are the largest normalised magnitudes, infinite for dimensions
-    that are kept as they are; None where nothing is clamped.
+    that are kept as they are; None where nothing is clamped. ``spec`` gives the names of the dimensions, for errors.
     """
 
     state_mean: Tensor
     state_std: Tensor
     action_mean: Tensor
     action_std: Tensor
-    state_limit: Tensor | None
-    action_limit: Tensor | None
-    spec: PolicySpec
+    state_limit: Tensor | None = None
+    action_limit: Tensor | None = None
+    spec: PolicySpec | None = None
 
     @classmethod
     def from_spec(cls, spec: PolicySpec) -> Scaling:
@@ -53,13 +53,16 @@ class Scaling:
 
     def normalisation(self) -> Normalisation:
         """The same numbers for the contract: f32 written as floats reads back to the same bits."""
-        n = self.spec.normalisation
         values = (self.state_mean, self.state_std, self.action_mean, self.action_std)
-        return Normalisation(*(tuple(v.tolist()) for v in values), n.clamp, n.mode, n.keep)
+        vectors = tuple(tuple(v.tolist()) for v in values)
+        if self.spec is None:
+            return Normalisation(*vectors)
+        n = self.spec.normalisation
+        return Normalisation(*vectors, n.clamp, n.mode, n.keep)
 
     def observation_norm(self) -> StateNorm:
         """Normalises the state, on an env or on a replay buffer's sample path."""
-        names = [entry.name for entry in self.spec.state]
+        names = [entry.name for entry in self.spec.state] if self.spec else []
         return StateNorm(self.state_mean, self.state_std, self.state_limit, names, in_keys=[STATE])
 
     def env_action(self) -> ActionNorm:
@@ -91,7 +94,7 @@ class Scaling:
         return self.env_action().denormalize(action)
 
     def _action_norm(self, **keys: Sequence[NestedKey]) -> ActionNorm:
-        names = [action.name for action in self.spec.actions]
+        names = [action.name for action in self.spec.actions] if self.spec else []
         return ActionNorm(self.action_mean, self.action_std, self.action_limit, names, **keys)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,35 @@ class Summary:
         # NumPy's: torch.quantile refuses more than 16 million values.
         q01, q99 = torch.from_numpy(np.quantile(rows.numpy(), (0.01, 0.99), axis=0))
         return cls(names, rows.mean(0), rows.std(0, correction=0), rows.amin(0), rows.amax(0), q01, q99)
+
+    @classmethod
+    def stated(
+        cls,
+        names: Sequence[str],
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        low: Sequence[float],
+        high: Sequence[float],
+        q01: Sequence[float],
+        q99: Sequence[float],
+    ) -> Summary:
+        """From numbers that were computed elsewhere, as over data that do not fit into memory.
+
+        Raises:
+            ValueError: another count than there are names.
+            NotFinite: a number is NaN or infinite.
+        """
+        rows = {"mean": mean, "std": std, "low": low, "high": high, "q01": q01, "q99": q99}
+        for what, row in rows.items():
+            if len(row) != len(names):
+                raise ValueError(f"{what} has {len(row)} values, expected {len(names)}: {', '.join(names)}")
+        vectors = {
+            what: torch.tensor([float(value) for value in row], dtype=torch.float64) for what, row in rows.items()
+        }
+        for what, vector in vectors.items():
+            refuse_not_finite(vector, what, names)
+        return cls(tuple(names), **vectors)
 
     def affine(self, mode: ScalingMode = "mean_std", keep: Collection[str] = ()) -> tuple[Tensor, Tensor]:
         """f32[D] each, what to subtract and what to divide by, which is never less than the floor.

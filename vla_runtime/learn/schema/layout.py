@@ -1,19 +1,13 @@
 """The two layouts: what a policy writes lies at the root, as older data have it, or under ``vla_action``.
 
-============================  ===============
-``("vla_action", "chunk")``   ``action_chunk``
-``("vla_action", "tokens")``  ``action_tokens``
-``("vla_action", "log_probs")``  ``log_probs``
-``("vla_action", "logits")``  ``action_logits``
-``("vla_action", "mask")``    ``action_mask``
-============================  ===============
-
-All other keys are the same in both, ``action_is_pad`` at the root among them.
+``keys.ROOT_KEYS`` pairs the spellings. All other keys are the same in both, ``action_is_pad`` at the root among them.
 """
 
 from __future__ import annotations
 
-from tensordict import TensorDict, TensorDictBase, is_tensorclass
+from collections.abc import Callable
+
+from tensordict import LazyStackedTensorDict, TensorDict, TensorDictBase, is_tensorclass
 from torchrl.data.vla import VLA_ACTION_KEY
 
 from vla_runtime.learn.keys import ROOT_KEYS
@@ -45,7 +39,10 @@ def to_nested(tensordict: TensorDictBase) -> TensorDictBase:
     return _walk(tensordict, _sink)
 
 
-def _walk(tensordict: TensorDictBase, convert) -> TensorDictBase:
+def _walk(tensordict: TensorDictBase, convert: Callable[[TensorDictBase], None]) -> TensorDictBase:
+    if isinstance(tensordict, LazyStackedTensorDict):  # Its parts may differ in shape.
+        parts = [_walk(part, convert) for part in tensordict.tensordicts]
+        return LazyStackedTensorDict(*parts, stack_dim=tensordict.stack_dim)
     out = tensordict.copy()
     following = out.get("next", None)
     if isinstance(following, TensorDictBase):
