@@ -13,7 +13,9 @@ from vla_runtime.cli.train import main
 from vla_runtime.cli.train_recipe import RECIPES
 from vla_runtime.core.errors import ConfigError
 from vla_runtime.core.shipped import shipped_yaml
+from vla_runtime.learn import toy
 from vla_runtime.learn.bc_recipe import BcRecipe
+from vla_runtime.learn.checkpoint import load_checkpoint
 from vla_runtime.learn.recipes import LOGS, TOY
 from vla_runtime.learn.runs.recipe_file import load_recipe, plain
 
@@ -95,6 +97,26 @@ def test_options_override_the_file(tmp_path: Path) -> None:
     assert main(["bc", "--recipe", file, "--steps", "2", "--run", str(tmp_path / "run"), "--quiet"]) == 0
     saved = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
     assert (saved["steps"], saved["batch_size"], saved["lr"], saved["env"]) == (2, 8, 0.001, "toy")
+
+
+@pytest.mark.parametrize("mode", ["min_max", "quantiles"])
+def test_the_normalisation_that_is_asked_for_is_in_the_contract(mode: str, tmp_path: Path) -> None:
+    name = next(iter(toy.facts().actions))
+    out = tmp_path / "model.pt"
+    sizes = ["--steps", "2", "--episodes", "2", "--batch-size", "8", "--threads", "1", "--quiet", "--out", str(out)]
+    assert main(["bc", "--env", "toy", "--scaling", mode, "--keep", name, "--clamp", "1.5", *sizes]) == 0
+    normalisation = load_checkpoint(out).spec.normalisation
+    assert (normalisation.mode, normalisation.keep, normalisation.clamp) == (mode, (name,), 1.5)
+    assert (normalisation.action_mean[0], normalisation.action_std[0]) == (0.0, 1.0)
+
+
+def test_a_name_to_keep_that_is_neither_state_nor_action_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "model.pt"
+    assert main(["bc", "--env", "toy", "--keep", "grip", "--steps", "1", "--threads", "1", "--out", str(out)]) == 2
+    assert "grip" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_the_page_names_every_key_with_its_default_and_its_example_is_a_recipe(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from vla_runtime.core.errors import ConfigError, choices
-from vla_runtime.core.spec import Head
+from vla_runtime.core.spec import Head, ScalingMode
 from vla_runtime.learn.policy import HEADS
 from vla_runtime.learn.recipes import Recipe
 
@@ -45,7 +45,7 @@ class BcRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     augment: bool = False
     state_time: Literal["takeover"] | None = None
     val_fraction: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.05
-    scaling: Literal["mean_std", "min_max", "quantiles"] = "mean_std"
+    scaling: ScalingMode = "mean_std"
     keep: tuple[str, ...] = ()
     clamp: Positive | None = None
     seed: int = 0
@@ -72,15 +72,8 @@ class BcRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigError(f"{getattr(self, name)!r} has no meaning with an environment", f"$.{name}")
 
     def recipe(self) -> Recipe:
-        """What ``recipes`` takes.
-
-        Raises:
-            ConfigError: a part of the normalisation that this release cannot do.
-        """
+        """What ``recipes`` takes."""
         known = {field.name for field in fields(Recipe)}
-        for name in ("scaling", "keep", "clamp"):
-            if name not in known and getattr(self, name) != _DEFAULT[name]:
-                raise ConfigError(f"{getattr(self, name)!r} given, only {_DEFAULT[name]!r} is known", f"$.{name}")
         values = {name: getattr(self, name) for name in self.__struct_fields__ if name in known}
         return Recipe(**values | {"clip": math.inf if self.clip is None else self.clip})
 
