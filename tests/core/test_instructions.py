@@ -2,6 +2,7 @@
 
 import hashlib
 
+import msgspec
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +12,7 @@ from torchrl.modules.vla import TinyVLA
 
 from vla_runtime.core.errors import ContractMismatch
 from vla_runtime.core.instructions import InstructionEncoding
+from vla_runtime.learn.prompts import as_tokens
 
 TRAINED = ("push the T-shaped block onto the target", "go home", "pick the plüm", "")
 
@@ -63,3 +65,48 @@ def test_an_untrained_instruction_is_refused_with_the_trained_ones_listed(kind) 
 def test_a_text_that_differs_in_one_character_is_another_text(near: str) -> None:
     with pytest.raises(ContractMismatch):
         InstructionEncoding("sha1_mod", 256, TRAINED).encode(near)
+
+
+TOKENS = InstructionEncoding("tokens", 50, ("go", "go home"), 4, 9, ((7,), (7, 8, 11)))
+
+
+def test_a_graph_is_given_the_id_the_padded_tokens_or_nothing() -> None:
+    assert InstructionEncoding("table", 4, TRAINED).inputs([2, 0])["instruction_id"].tolist() == [2, 0]
+    assert TOKENS.inputs([1, 0])["instruction_tokens"].tolist() == [[7, 8, 11, 9], [7, 9, 9, 9]]
+    assert InstructionEncoding("fixed", 1, ("go",)).inputs([0]) == {}
+    assert TOKENS.shapes() == {"instruction_tokens": (4,)}
+
+
+@pytest.mark.parametrize("wrong", [-1, 2])
+def test_an_id_without_tokens_is_refused(wrong: int) -> None:
+    with pytest.raises(ContractMismatch, match="expected 0 to 1"):
+        TOKENS.inputs([0, wrong])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokens": ((7,),)}, "has 1 rows, expected one for each text"),
+        ({"tokens": ((7,), ())}, "'go home' has 0 tokens, expected 1 to 4"),
+        ({"tokens": ((7,), (1, 2, 3, 4, 5))}, "has 5 tokens, expected 1 to 4"),
+        ({"tokens": ((7,), (50,))}, "the token 50, expected 0 to 49"),
+        ({"tokens": ((7,), (9,))}, "but not the pad 9"),
+        ({"tokens": ((7,), (7,))}, "cannot tell them apart"),
+        ({"texts": ("go", "go")}, "names 'go' twice"),
+        ({"kind": "table", "vocab": 2}, "belong to kind 'tokens', not 'table'"),
+        ({"kind": "table", "vocab": 1}, "vocab is 1, expected at least the 2 texts"),
+        ({"kind": "fixed"}, "a fixed instruction has one text, 2 given"),
+    ],
+)
+def test_an_encoding_that_contradicts_itself_is_refused(change: dict, message: str) -> None:
+    assert TOKENS.problems() == []
+    assert message in "; ".join(msgspec.structs.replace(TOKENS, **change).problems())
+
+
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=4, unique=True))
+def test_texts_as_bytes_are_tokens_that_the_contract_may_hold(texts: list[str]) -> None:
+    told = as_tokens(InstructionEncoding("table", len(texts), tuple(texts)))
+    if {"", " "} <= set(texts):  # the empty text is one space's token
+        assert "cannot tell them apart" in told.problems()[0]
+    else:
+        assert told.problems() == []

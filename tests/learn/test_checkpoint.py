@@ -104,7 +104,7 @@ def test_another_version_or_shape_is_refused(tmp_path: Path) -> None:
     content = torch.load(path, weights_only=True)
     for change, message in (
         ({"format_version": 3}, "checkpoint version 3, this release reads 1 and 2"),
-        ({"architecture": "huge"}, "architecture 'huge' given; valid: flow, tiny, visuomotor"),
+        ({"architecture": "huge"}, "architecture 'huge' given; valid: act, flow, tiny, visuomotor"),
         ({"architecture": 1}, "field 'architecture' is int, not str"),
         ({"architecture": "visuomotor"}, "do not fit its contract"),
         ({"spec": "{}"}, "contract"),

@@ -200,7 +200,9 @@ def test_cameras_of_different_sizes_are_refused() -> None:
 
 
 def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="architecture 'visumotor' given; valid: flow, tiny, visuomotor; did you mean"):
+    with pytest.raises(
+        ValueError, match="architecture 'visumotor' given; valid: act, flow, tiny, visuomotor; did you mean"
+    ):
         build_policy(spec_of(), "visumotor")
 
 

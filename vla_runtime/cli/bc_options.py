@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vla_runtime.cli.common import help_format
 from vla_runtime.core.errors import ConfigError
+from vla_runtime.learn.architectures import DEFAULT, HEADS
 
 if TYPE_CHECKING:
     from vla_runtime.learn.bc_recipe import BcRecipe
@@ -51,10 +52,9 @@ def add_bc(methods: Any) -> None:
     options.add_argument(
         "--val-fraction", type=float, metavar="X", help="of the episodes, held out (default 0.05; with --data)"
     )
-    options.add_argument(
-        "--architecture", choices=("visuomotor", "flow", "tiny"), help="of the policy (default visuomotor; with --data)"
-    )
-    options.add_argument("--head", choices=("continuous", "tokens", "flow"), help="(default: the architecture's first)")
+    options.add_argument("--architecture", choices=tuple(HEADS), help=f"of the policy (default {DEFAULT}; with --data)")
+    heads = tuple(dict.fromkeys(head for heads in HEADS.values() for head in heads))
+    options.add_argument("--head", choices=heads, help="(default: the architecture's first)")
     options.add_argument(
         "--state-time",
         choices=("takeover",),

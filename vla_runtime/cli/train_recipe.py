@@ -15,6 +15,7 @@ from typing import Any
 
 from vla_runtime.cli.common import help_format, print_json, teller
 from vla_runtime.core.errors import ConfigError, Fault, Refusal
+from vla_runtime.learn.architectures import DEFAULT, HEADS
 
 __all__ = ["RECIPES", "Sizes", "add_recipe", "recipe"]
 
@@ -55,9 +56,9 @@ def add_recipe(methods: Any) -> None:
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="where all of it goes; a new directory")
     options.add_argument(
         "--architecture",
-        choices=("visuomotor", "flow", "tiny"),
-        default="visuomotor",
-        help="of the policy (visuomotor)",
+        choices=tuple(HEADS),
+        default=DEFAULT,
+        help=f"of the policy ({DEFAULT})",
     )
     options.add_argument("--seed", type=int, default=0, metavar="S", help="of the episodes and the weights (default 0)")
     options.add_argument("--episodes", type=int, metavar="N", help="demonstrations (default: the task's)")

@@ -195,10 +195,7 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         if not self.actions:
             problems.append("there is no action")
-        if not self.instruction.texts:
-            problems.append("there is no instruction")
-        if self.instruction.vocab < 1:
-            problems.append(f"instruction.vocab is {self.instruction.vocab}, expected at least 1")
+        problems += self.instruction.problems()
         problems += self.normalisation.problems(
             [entry.name for entry in self.state], [action.name for action in self.actions]
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from vla_runtime.core.errors import ConfigError, choices
 from vla_runtime.core.spec import Head, ScalingMode
-from vla_runtime.learn.policy import HEADS
+from vla_runtime.learn.architectures import DEFAULT, HEADS
 from vla_runtime.learn.recipes import Recipe
 
 __all__ = ["BcRecipe"]
@@ -33,7 +33,7 @@ class BcRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method: Literal["bc"] = "bc"
     data: str | None = None
     env: Literal["toy"] | None = None
-    architecture: str = "visuomotor"
+    architecture: str = DEFAULT
     head: Head | None = None
     hidden_dim: Count = 256
     steps: Count = 4000

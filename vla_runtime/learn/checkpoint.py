@@ -37,7 +37,7 @@ class Checkpoint:
 
     spec: PolicySpec
     policy: FusedPolicy
-    policy_kwargs: dict[str, int]
+    policy_kwargs: dict[str, object]
     training: dict[str, float | int | str | None] = field(default_factory=dict)
     sha256: str = ""
     architecture: str = "tiny"
@@ -47,8 +47,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write ``path`` whole or not at all. The token head's bin bounds travel in the state dict.
 
     Raises:
-        PolicyFileError: the directory does not exist or cannot be written.
+        PolicyFileError: the directory does not exist or cannot be written, or nothing could build the policy again.
     """
+    if checkpoint.architecture == "wrapped":
+        raise PolicyFileError(f"cannot write {path}: a policy of somebody else's can be exported, but not saved")
     content = {
         "format_version": CHECKPOINT_VERSION,
         "spec": checkpoint.spec.to_json().decode(),

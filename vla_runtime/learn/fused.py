@@ -9,7 +9,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.modules.vla import VLAWrapperBase
 
-from vla_runtime.core.instructions import sha1_mod
+from vla_runtime.core.instructions import InstructionEncoding, sha1_mod
 from vla_runtime.learn.keys import INSTRUCTION_ID
 
 __all__ = ["FusedPolicy"]
@@ -22,16 +22,20 @@ class FusedPolicy(VLAWrapperBase):
         ``("observation", "image")``: u8[B, 3, H, W] (or f32 in 0..1) for one camera, or a tensordict of such by camera
         name, in any order; sizes may differ.
         ``("observation", "state")``: f32[B, S], normalised.
-        ``instruction_id``: i64[B]; where it is absent, the text under ``language_instruction`` is hashed to it.
+        ``instruction_id``: i64[B]; where it is absent, the text under ``language_instruction`` becomes it.
     Writes what every VLAWrapperBase writes, ``("vla_action", "chunk")`` f32[B, chunk_length, A] first of all.
 
-    A subclass sets ``cameras``, the names in order, and ``text_vocab``, and implements ``fuse``.
+    A subclass sets ``cameras``, the names in order, and ``text_vocab`` or ``encoding``, and implements ``fuse``.
     """
 
     cameras: tuple[str, ...]
     text_vocab: int
+    encoding: InstructionEncoding | None = None
+    """How text becomes an id; None hashes any text."""
     samples: bool = False
     """Whether its chunks are drawn, from noise."""
+    reads_tokens: bool = False
+    """Whether it has a text encoder: ``fuse`` then takes the tokens i64[B, L] of a text in the place of its id too."""
 
     def fuse(self, images: Sequence[Tensor], state: Tensor | None, ids: Tensor, **given: object) -> Tensor:
         """f32[B, 3, H, W] in 0..1 for each of ``cameras``, f32[B, S] (None without ``use_state``) and i64[B] to the
@@ -40,6 +44,16 @@ class FusedPolicy(VLAWrapperBase):
         Raises nothing on shapes: the exporter's gate and the contract check them.
         """
         raise NotImplementedError
+
+    def text_id(self, text: str) -> int:
+        """The id that stands for ``text``.
+
+        Raises:
+            ContractMismatch: an encoding that lists its texts does not have it.
+        """
+        if self.encoding is None or self.encoding.kind == "sha1_mod":
+            return sha1_mod(text, self.text_vocab)
+        return self.encoding.encode(text)
 
     def inputs(self, tensordict: TensorDictBase) -> tuple[list[Tensor], Tensor | None, Tensor]:
         """What ``fuse`` takes, with one batch dimension: images, state and ids."""
@@ -79,7 +93,7 @@ class FusedPolicy(VLAWrapperBase):
         texts = _texts(self._get_instruction(tensordict))
         if len(texts) == 1:
             texts = texts * batch.numel()
-        known = {text: sha1_mod(text, self.text_vocab) for text in set(texts)}
+        known = {text: self.text_id(text) for text in set(texts)}
         return torch.tensor([known[text] for text in texts], device=device)
 
 

@@ -11,11 +11,15 @@ from torch import Tensor
 from torchrl.modules.vla import TinyVLA
 
 from vla_runtime.core.errors import choices
-from vla_runtime.core.spec import Head, PolicySpec
+from vla_runtime.core.spec import PolicySpec
+from vla_runtime.learn.act import ACTION, IMAGES, ActConfig, ActPolicy, Feature
+from vla_runtime.learn.architectures import HEADS
 from vla_runtime.learn.cameras import SightedPolicy
 from vla_runtime.learn.flow import FlowPolicy
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.lerobot_style import LeRobotStylePolicy
+from vla_runtime.learn.prompts import as_tokens
 from vla_runtime.learn.tokens import UniformTokenizer
 from vla_runtime.learn.visuomotor import VisuomotorPolicy
 
@@ -35,19 +39,27 @@ class ChunkPolicy(FusedPolicy, TinyVLA):
         return self.head(self.trunk(torch.cat([*parts, self.text_embedding(ids)], dim=-1)))
 
 
-def build_policy(spec: PolicySpec, architecture: str = "tiny", *, seed: int | None = None, **sizes: int) -> FusedPolicy:
+def build_policy(
+    spec: PolicySpec, architecture: str = "tiny", *, seed: int | None = None, **sizes: object
+) -> FusedPolicy:
     """An untrained policy for ``spec``, its lazy layers already sized.
 
     ``tiny`` takes the sizes ``hidden_dim``, ``text_dim`` and ``num_bins`` (of the token head, whose bins divide the
     range of the actions in the contract, normalised); ``visuomotor`` takes ``channels``, ``keypoints``, ``hidden_dim``
-    and ``text_dim``, ``flow`` those and ``sampling_steps``. ``seed`` fixes the weights without touching the global
-    generator.
+    and ``text_dim``, ``flow`` those and ``sampling_steps``, ``act`` takes ``hidden_dim`` (of the layers in between),
+    ``width``, ``layers`` and ``heads``. ``lerobot`` is a policy of that package, see ``lerobot_policy``. ``seed`` fixes
+    the weights without touching the global generator.
 
     Raises:
-        ValueError: an unknown architecture, no camera or no state input, an instruction encoding that the policy cannot
-            compute from text; cameras of different sizes (tiny), or a head that the architecture does not have.
+        ValueError: an unknown architecture, no camera or no state input, an instruction that comes as tokens to a
+            policy without a text encoder; cameras of different sizes (tiny), or a head that the architecture does not
+            have.
         TypeError: a size that the architecture does not have.
     """
+    if architecture == "lerobot":
+        from vla_runtime.learn.lerobot_policy import build_lerobot
+
+        return build_lerobot(spec, **sizes)
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r} given; {choices(architecture, ARCHITECTURES)}")
     if spec.head not in HEADS[architecture]:
@@ -57,12 +69,14 @@ def build_policy(spec: PolicySpec, architecture: str = "tiny", *, seed: int | No
         raise ValueError("the policy looks through a camera, but the contract names none")
     if not spec.state:
         raise ValueError("the policy reads a state, but the contract names no state input")
-    if spec.instruction.kind != "sha1_mod":
-        raise ValueError(f"instruction encoding {spec.instruction.kind!r} given, expected 'sha1_mod'")
+    if spec.instruction.kind == "tokens" and architecture != "act":
+        raise ValueError(f"the {architecture} policy has no text encoder: instruction encoding 'tokens' given")
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)
-        return ARCHITECTURES[architecture](spec, **sizes)
+        policy = ARCHITECTURES[architecture](spec, **sizes)
+    policy.encoding = spec.instruction
+    return policy
 
 
 def _tiny(spec: PolicySpec, *, hidden_dim: int = 64, text_dim: int = 16, num_bins: int = 256) -> ChunkPolicy:
@@ -103,18 +117,33 @@ def _sighted(kind: Callable[..., SightedPolicy], spec: PolicySpec, **sizes: int)
     )
 
 
+def _act(
+    spec: PolicySpec, *, hidden_dim: int = 256, width: int = 128, layers: int = 2, heads: int = 4
+) -> LeRobotStylePolicy:
+    told = as_tokens(spec.instruction)
+    inputs = {f"{IMAGES}.{c.name}": Feature("VISUAL", (3, c.height, c.width)) for c in spec.cameras}
+    config = ActConfig(
+        input_features={**inputs, "observation.state": Feature("STATE", (len(spec.state),))},
+        output_features={ACTION: Feature("ACTION", (len(spec.actions),))},
+        chunk_size=spec.chunk_length,
+        dim_model=width,
+        n_heads=heads,
+        dim_feedforward=hidden_dim,
+        n_encoder_layers=layers,
+        vocab=told.vocab,
+        pad=told.pad,
+        length=told.length,
+    )
+    return LeRobotStylePolicy(ActPolicy(config), spec)
+
+
 ARCHITECTURES: Mapping[str, Callable[..., FusedPolicy]] = {
     "tiny": _tiny,
     "visuomotor": partial(_sighted, VisuomotorPolicy),
     "flow": partial(_sighted, FlowPolicy),
+    "act": _act,
 }
-"""Name to builder."""
-HEADS: Mapping[str, tuple[Head, ...]] = {
-    "tiny": ("continuous", "tokens"),
-    "visuomotor": ("continuous",),
-    "flow": ("flow",),
-}
-"""Architecture to the heads that a contract may name with it; behaviour cloning trains the first."""
+"""Name to builder, of those that can be trained here."""
 
 
 def tokenizer(spec: PolicySpec, num_bins: int) -> UniformTokenizer:

@@ -13,6 +13,7 @@ from torchrl.envs.transforms import Transform
 
 from vla_runtime.core.spec import Head, PolicySpec, ScalingMode, StateTime
 from vla_runtime.learn import toy
+from vla_runtime.learn.architectures import HEADS
 from vla_runtime.learn.augment import Augment
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.cloning import BehaviourCloning
@@ -22,7 +23,7 @@ from vla_runtime.learn.dataset import Dataset
 from vla_runtime.learn.evaluate import toy_success
 from vla_runtime.learn.flow_loss import Prefixes
 from vla_runtime.learn.keys import ACTION, CHUNK, STATE
-from vla_runtime.learn.policy import HEADS, build_policy
+from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.progress import Progress
 from vla_runtime.learn.scaling import Scaling
 from vla_runtime.learn.takeover import Takeover

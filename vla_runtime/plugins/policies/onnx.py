@@ -7,8 +7,6 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import: a robot reports to nobody
 
 import onnxruntime
@@ -74,7 +72,7 @@ class OnnxPolicy:
         inputs = {f"image.{camera.name}": images[camera.name][None] for camera in self.spec.cameras}
         if self.spec.state:
             inputs["state"] = state[None]
-        inputs["instruction_id"] = np.array([instruction_id], dtype=np.int64)
+        inputs |= self.spec.instruction.inputs([instruction_id])
         inputs |= self._sampler.inputs(continuation, seed)
         try:
             chunks: F32 = self._session.run(["action_chunk"], inputs)[0]
@@ -92,7 +90,7 @@ class OnnxPolicy:
         }
         if self.spec.state:
             expected["state"] = ("tensor(float)", len(self.spec.state))
-        expected["instruction_id"] = ("tensor(int64)",)
+        expected |= {name: ("tensor(int64)", *shape) for name, shape in self.spec.instruction.shapes().items()}
         rows, columns = self.spec.chunk_length, len(self.spec.actions)
         optional: dict[str, tuple[object, ...]] = {
             "noise": ("tensor(float)", _ANY, rows, columns),

@@ -1,0 +1,18 @@
+"""The architectures that can be trained, and their heads. No torch: command lines offer them before it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vla_runtime.core.spec import Head
+
+__all__ = ["DEFAULT", "HEADS"]
+
+HEADS: Mapping[str, tuple[Head, ...]] = {
+    "visuomotor": ("continuous",),
+    "flow": ("flow",),
+    "act": ("continuous",),
+    "tiny": ("continuous", "tokens"),
+}
+"""Architecture to the heads that a contract may name with it; behaviour cloning trains the first."""
+DEFAULT = "visuomotor"
