@@ -16,6 +16,8 @@ _EXAMPLES = """\
   vla-export model.pt                            model.onnx beside it, for the robot
   vla-export model.pt --out policies/arm.onnx    another name
   vla-export model.pt --format both --json       model.onnx and model.ts, a JSON report on the last line
+  vla-export model.pt --prompt fixed --instruction 'pick the plum'    a file for this instruction alone
+  vla-export --verify model.onnx --checkpoint model.pt                is this file still that policy?
 
 A file is written only if it agrees with the eager policy on several inputs and batch sizes. Refused or interrupted,
 it leaves nothing behind."""
@@ -23,13 +25,20 @@ it leaves nothing behind."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    args = _parser().parse_args(argv)
-    return command("vla-export", lambda: _export(args), args.json)
+    options = _parser()
+    args = options.parse_args(argv)
+    if (args.model is None) == (args.verify is None):
+        options.error("expected a checkpoint to export, or --verify FILE")
+    if args.checkpoint is not None and args.verify is None:
+        options.error("--checkpoint belongs to --verify: the checkpoint to export stands alone")
+    return command("vla-export", lambda: _verify(args) if args.verify else _export(args), args.json)
 
 
 def _parser() -> argparse.ArgumentParser:
     options = parser("vla-export", "Turn a checkpoint of vla-train into a policy file for vla-run.", _EXAMPLES)
-    options.add_argument("checkpoint", type=Path, help="model.pt, as written by vla-train")
+    options.add_argument("model", type=Path, nargs="?", metavar="checkpoint", help="model.pt, as written by vla-train")
+    options.add_argument("--verify", type=Path, metavar="FILE", help="instead: check a policy file, write nothing")
+    options.add_argument("--checkpoint", type=Path, metavar="MODEL", help="with --verify: what it was exported from")
     options.add_argument("--out", type=Path, help="the file to write (default: beside the checkpoint)")
     options.add_argument("--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix")
     options.add_argument("--tolerance", type=float, default=1e-5, help="largest difference allowed (default: 1e-5)")
@@ -38,28 +47,59 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a flow policy's graph takes no chunk to continue (real-time chunking)",
     )
+    options.add_argument(
+        "--prompt",
+        choices=("fixed", "table", "tokens"),
+        help="how the robot tells it what to do: not at all, by the text's number, by its tokens (default: as trained)",
+    )
+    options.add_argument("--instruction", metavar="TEXT", help="of --prompt fixed, where there are several")
     options.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
     return options
 
 
 def _targets(args: argparse.Namespace) -> dict[str, Path]:
     """Format to file. ``--out`` names the file of one format; of both it is the name before the suffixes."""
-    base = args.out or args.checkpoint
+    base = args.out or args.model
     if args.format == "both":
         return {"onnx": base.with_suffix(".onnx"), "torchscript": base.with_suffix(".ts")}
     kind = args.format or ("torchscript" if args.out and args.out.suffix == ".ts" else "onnx")
-    if args.out and args.out.resolve() == args.checkpoint.resolve():
+    if args.out and args.out.resolve() == args.model.resolve():
         raise PolicyFileError(f"--out {args.out} is the checkpoint itself, expected another name")
     return {kind: args.out or base.with_suffix({"onnx": ".onnx", "torchscript": ".ts"}[kind])}
 
 
-def _export(args: argparse.Namespace) -> int:
-    targets = _targets(args)
+def _check_tolerance(args: argparse.Namespace) -> None:
     if not args.tolerance > 0:
         raise PolicyFileError(f"--tolerance is {args.tolerance}, expected more than 0")
+
+
+def _verify(args: argparse.Namespace) -> int:
+    _check_tolerance(args)
+    try:
+        from exporters.verify import verify
+        from vla_runtime.learn.checkpoint import load_checkpoint
+    except ImportError as error:
+        from vla_runtime.core.errors import MissingExtra
+
+        raise MissingExtra("vla-export", "train") from error
+
+    checkpoint = load_checkpoint(args.checkpoint) if args.checkpoint else None
+    found = verify(args.verify, checkpoint, tolerance=args.tolerance)
+    people = sys.stderr if args.json else sys.stdout
+    for check in found.checks:
+        print(f"{'passed' if check.passed else 'FAILED':<7} {check.name:<16} {check.detail}", file=people)
+    if args.json:
+        print_json(found.as_json())
+    return 0 if found.passed else PolicyFileError.exit_code
+
+
+def _export(args: argparse.Namespace) -> int:
+    targets = _targets(args)
+    _check_tolerance(args)
     try:
         from exporters.export import export
         from exporters.latency import eager_latency_ms
+        from exporters.told import told
         from vla_runtime.learn.atomic import check_target
         from vla_runtime.learn.checkpoint import load_checkpoint
     except ImportError as error:
@@ -70,7 +110,7 @@ def _export(args: argparse.Namespace) -> int:
     for path in targets.values():
         check_target(path)
     people = sys.stderr if args.json else sys.stdout
-    checkpoint = load_checkpoint(args.checkpoint)
+    checkpoint = told(load_checkpoint(args.model), args.prompt, args.instruction)
     eager = eager_latency_ms(checkpoint)
     written = export(checkpoint, targets, tolerance=args.tolerance, continues=not args.no_continuation)
 

@@ -12,6 +12,7 @@ from vla_runtime.core.golden import golden_images, golden_state
 from vla_runtime.core.sampling import OPTIONAL_INPUTS, Sampler, Sampling
 from vla_runtime.core.spec import GoldenSample, PolicySpec
 from vla_runtime.learn.checkpoint import Checkpoint
+from vla_runtime.learn.infer import eager_logits
 
 __all__ = ["GOLDEN_TOLERANCE", "complete_contract"]
 
@@ -23,20 +24,19 @@ _LIBRARIES = ("torch", "torchrl", "tensordict", "onnx", "onnxscript", "onnxrunti
 def complete_contract(checkpoint: Checkpoint) -> PolicySpec:
     """The checkpoint's contract with its golden sample, origin and versions.
 
-    The sample is of the first instruction and a batch of one; a policy that samples gets one draw of noise, of seed 0,
-    and no chunk to continue.
+    The sample is of a batch of one and the first instruction, or with a token head of the one whose tokens are the most
+    certain: the robot's CPU must not fall on the other side of a tie. A policy that samples gets one draw of noise, of
+    seed 0, and no chunk to continue.
     """
     spec = checkpoint.spec
-    images, state = golden_images(spec), golden_state(spec)
-    text = spec.instruction.texts[0]
-    inputs = [torch.from_numpy(images[camera.name])[None] for camera in spec.cameras]
-    inputs += [torch.from_numpy(state)[None], torch.tensor([spec.instruction.encode(text)])]
+    text = max(spec.instruction.texts, key=lambda text: _certainty(checkpoint, text))
+    inputs = {f"image.{name}": image[None] for name, image in golden_images(spec).items()}
+    inputs |= {"state": golden_state(spec)[None], **spec.instruction.inputs([spec.instruction.encode(text)])}
     graph = PolicyGraph(checkpoint).eval()
     if graph.samples:
-        sampling = Sampler(spec, OPTIONAL_INPUTS, Sampling()).inputs(None, 0)
-        inputs += [torch.from_numpy(sampling[name]) for name in OPTIONAL_INPUTS]
+        inputs |= Sampler(spec, OPTIONAL_INPUTS, Sampling()).inputs(None, 0)
     with torch.no_grad():
-        chunk = graph(*inputs)[0]
+        chunk = graph(*(torch.from_numpy(inputs[name]) for name in graph.names))[0]
     rows = tuple(tuple(row) for row in chunk.tolist())
     return msgspec.structs.replace(
         spec,
@@ -45,3 +45,13 @@ def complete_contract(checkpoint: Checkpoint) -> PolicySpec:
         exporter=f"vla-runtime {version('vla-runtime')}",
         libraries={name: version(name) for name in _LIBRARIES},
     )
+
+
+def _certainty(checkpoint: Checkpoint, text: str) -> float:
+    """By how much the likeliest token leads in the closest race of the golden sample for ``text``; 0 without tokens."""
+    spec = checkpoint.spec
+    if spec.head != "tokens":
+        return 0.0
+    images = {name: image[None] for name, image in golden_images(spec).items()}
+    best = eager_logits(checkpoint.policy, spec, images, golden_state(spec)[None], [text]).topk(2, dim=-1).values
+    return (best[..., 0] - best[..., 1]).min().item()

@@ -69,11 +69,12 @@ def open_onnx(path: Path) -> Runner:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     takes = {entry.name for entry in session.get_inputs()}
+    instruction = PolicySpec.from_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY]).instruction
 
     def run(images: dict[str, U8], state: F32, ids: np.ndarray, sampling: Mapping[str, np.ndarray] = {}) -> F32:
         feed = {f"image.{name}": image for name, image in images.items()}
-        feed |= {name: value for name, value in sampling.items() if name in takes}
-        return session.run([OUTPUT], {**feed, "state": state, "instruction_id": ids})[0]
+        feed |= {name: value for name, value in {"state": state, **sampling}.items() if name in takes}
+        return session.run([OUTPUT], feed | instruction.inputs(ids))[0]
 
     return run
 

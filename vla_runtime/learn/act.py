@@ -133,10 +133,10 @@ class ActPolicy(nn.Module):
     def _instruction(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         if TOKENS in batch:
             return batch[TOKENS], batch[MASK]
-        size = next(len(batch[key]) for key in self.config.input_features)
-        task = batch.get(TASK, " ")
-        tokens = _padded([task] * size if isinstance(task, str) else task, self.config)
-        tokens = tokens.to(self.rows.device)
+        task = batch.get(TASK, "")
+        tokens = _padded([task] if isinstance(task, str) else task, self.config).to(self.rows.device)
+        if len(tokens) == 1:
+            tokens = tokens.expand(next(batch[key].shape[0] for key in self.config.input_features), -1)
         return tokens, tokens != self.config.pad
 
 

@@ -48,9 +48,10 @@ class TorchScriptPolicy:
             raise PolicyFileError(f"{path} carries no contract ({METADATA_KEY}); export it with vla-export")
         self.spec = PolicySpec.from_json(contract[METADATA_KEY])
         # Files of older exporters do not name their inputs: they have none of the optional ones.
-        names = json.loads(contract[INPUTS_KEY] or "[]")
-        self._optional = [name for name in names if name in OPTIONAL_INPUTS]
-        self._sampler = Sampler(self.spec, self._optional, sampling or Sampling())
+        older = [*(f"image.{camera.name}" for camera in self.spec.cameras), "state", "instruction_id"]
+        self._names: list[str] = json.loads(contract[INPUTS_KEY] or "null") or older
+        optional = [name for name in self._names if name in OPTIONAL_INPUTS]
+        self._sampler = Sampler(self.spec, optional, sampling or Sampling())
         self.samples, self.continues, self.rtc = self._sampler.samples, self._sampler.continues, self._sampler.rtc
         self.hash = hashlib.sha256(data).hexdigest()[:16]
 
@@ -78,12 +79,11 @@ class TorchScriptPolicy:
     ) -> F32:
         """Camera name to u8[B, H, W, 3], f32[B, S], i64[B] and the optional inputs to f32[B * N, chunk_length, A]."""
         # Copies: frames straight from a message are read-only, which torch cannot express.
-        inputs = [torch.from_numpy(np.array(images[camera.name])) for camera in self.spec.cameras]
-        inputs.append(torch.from_numpy(np.ascontiguousarray(state, dtype=np.float32)))
-        inputs.append(torch.from_numpy(np.ascontiguousarray(instruction_ids)))
-        inputs += [torch.from_numpy(np.ascontiguousarray(sampling[name])) for name in self._optional]
+        given = {f"image.{camera.name}": np.array(images[camera.name]) for camera in self.spec.cameras}
+        given |= {"state": np.asarray(state, dtype=np.float32), **self.spec.instruction.inputs(instruction_ids)}
+        given |= sampling
         with torch.inference_mode():
-            return self._graph(*inputs).numpy()
+            return self._graph(*(torch.from_numpy(np.ascontiguousarray(given[name])) for name in self._names)).numpy()
 
     def close(self) -> None:
         """Nothing to release."""
