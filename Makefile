@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DEMO_SEED := 1000007
 
-.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks bench-peers clean
+.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks bench-peers lerobot-check \
+	clean
 
 env: $(VENV)/.dev
 
@@ -85,6 +86,9 @@ bench-chunks: env  ## executors of action chunks under delay; hours, goes on whe
 
 bench-peers: env  ## vla-run beside other executors of chunks, each from the package index: 3 GB, 40 minutes
 	$(BIN)/python -m benchmarks.peers --json
+
+lerobot-check: env  ## LeRobot's own ACT policy, installed in an environment of its own, through vla-export: 2 GB
+	$(BIN)/python -m tests.lerobot_check
 
 clean:
 	rm -rf build dist $(VENV) $(ROBOT) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -12,6 +12,7 @@ from exporters import onnx_file, torchscript_file
 from exporters.gate import TOLERANCE, Runner, check, check_golden
 from exporters.golden import complete_contract
 from exporters.latency import runner_latency_ms
+from vla_runtime.core.errors import PolicyFileError, VlaError
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.atomic import replacing
 from vla_runtime.learn.checkpoint import Checkpoint
@@ -64,10 +65,23 @@ def export(
         for kind, path in targets.items():
             draft = drafts.enter_context(replacing(path))
             form = FORMATS[kind]
-            form.write(checkpoint, spec, draft, continues)
+            _write(form, checkpoint, spec, draft, continues)
             runner = form.open(draft)
             error = check(checkpoint, runner, tolerance, continues=continues)
             golden_error = check_golden(form.contract(draft), runner)
             latency = runner_latency_ms(checkpoint, runner)
             done[kind] = Exported(path, error, golden_error, latency, draft.stat().st_size)
     return done
+
+
+def _write(form: Format, checkpoint: Checkpoint, spec: PolicySpec, draft: Path, continues: bool) -> None:
+    """Whatever a policy of somebody else's makes the tracer raise is a refusal."""
+    try:
+        form.write(checkpoint, spec, draft, continues)
+    except (VlaError, OSError):
+        raise
+    except Exception as error:
+        why = (str(error).strip().splitlines() or [""])[0]
+        raise PolicyFileError(
+            f"no {form.suffix} file can be made of the policy: {type(error).__name__}: {why}; no file was written"
+        ) from error

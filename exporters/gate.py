@@ -87,7 +87,7 @@ def max_abs_error(
             if not continues:
                 sampling |= {name: np.zeros_like(sampling[name]) for name in CONTINUATION if name in sampling}
             expected = eager_chunk(checkpoint.policy, spec, images, state, texts, **sampling)
-            given = runner(images, state, np.array([spec.instruction.encode(text) for text in texts]), sampling)
+            given = _answer(runner, images, state, [spec.instruction.encode(text) for text in texts], sampling)
             if given.shape != expected.shape or not np.isfinite(given).all():
                 return float("inf")
             error = np.abs(given - expected)
@@ -96,6 +96,23 @@ def max_abs_error(
                 error = without_ties(checkpoint, logits, given, expected, tolerance)
             worst = max(worst, float(error.max()))
     return worst
+
+
+def _answer(
+    runner: Runner, images: dict[str, U8], state: F32, ids: list[int], sampling: Mapping[str, np.ndarray]
+) -> F32:
+    """Each runtime raises errors of its own where a graph cannot take a batch.
+
+    Raises:
+        PolicyFileError: this one cannot.
+    """
+    try:
+        return runner(images, state, np.array(ids), sampling)
+    except Exception as error:
+        why = (str(error).strip().splitlines() or [""])[-1]
+        raise PolicyFileError(
+            f"the exported graph cannot answer a batch of {len(ids)}: {why}; no file was written"
+        ) from error
 
 
 def action_scale(spec: PolicySpec) -> float:

@@ -17,6 +17,7 @@ from vla_runtime.learn.policy import build_policy  # noqa: E402
 SIZES = {
     "tiny": {"hidden_dim": 32, "num_bins": 64},
     "visuomotor": {"hidden_dim": 32, "channels": 8, "keypoints": 5},
+    "act": {"hidden_dim": 32, "width": 16, "layers": 1, "heads": 2},
     "flow": {"hidden_dim": 32, "channels": 8, "keypoints": 5, "sampling_steps": 5},
 }
 

@@ -21,6 +21,7 @@ CAMERAS = {
 }
 KINDS = [("tiny", "continuous"), ("tiny", "tokens"), ("visuomotor", "continuous"), ("flow", "flow")]
 CASES = [(*kind, name) for kind in KINDS for name in CAMERAS if kind[0] != "tiny" or name != "of two sizes"]
+CASES.append(("act", "continuous", "of two sizes"))
 
 
 def ids_of(spec, texts):
