@@ -182,6 +182,11 @@ def test_vla_train_and_vla_export_print_the_documented_keys(work: Path) -> None:
     exported = last_line(run("vla-export model.pt --format both --json", work).stdout)
     compare("vla-export", exported)
     assert set(exported["max_abs_error"]) == {"onnx", "torchscript"}
+    compare(
+        "vla-export --verify", last_line(run("vla-export --verify model.ts --checkpoint model.pt --json", work).stdout)
+    )
+    (work / "junk.onnx").write_bytes(b"junk")
+    compare("vla-export --verify", last_line(run("vla-export --verify junk.onnx --json", work, expect=2).stdout))
 
 
 def test_vla_eval_prints_the_documented_keys(work: Path) -> None:
