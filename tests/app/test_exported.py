@@ -83,17 +83,13 @@ def leaning(architecture: str, head: str, **sizes: int) -> Checkpoint:
     ("architecture", "head", "prompt"), [("tiny", "tokens", "table"), ("act", "continuous", "tokens")]
 )
 def test_the_simulated_arm_does_what_the_file_says(tmp_path: Path, architecture: str, head: str, prompt: str) -> None:
-    sizes = {"hidden_dim": 16} | ({"width": 16} if architecture == "act" else {"num_bins": 64})
+    sizes = {"hidden_dim": 16} | ({"width": 16, "layers": 1} if architecture == "act" else {"num_bins": 64})
     save_checkpoint(leaning(architecture, head, **sizes), tmp_path / "model.pt")
     assert vla_export([str(tmp_path / "model.pt"), "--prompt", prompt]) == 0
     file = tmp_path / "model.onnx"
-    options = EvaluateOptions("arm", "reach", 1, policy=str(file), workers=1, max_seconds=2.0, log=tmp_path / "log")
+    options = EvaluateOptions("arm", "reach", 1, policy=str(file), workers=1, max_seconds=2.0)
     (result,) = evaluate(options, lambda line: None).results
     assert result.end in ("success", "failure", "timeout"), result.cause
     assert result.chunks_used >= 10
     assert result.refusals == {}
-    (log,) = (tmp_path / "log").glob("*.mcap")
-    code, found, errors = live.finish(*live.REPLAY, log, "--check", "--policy", file, "--json")
-    assert code == 0, errors
-    assert found["identical"]
     assert np.isfinite(list(result.acceleration.values())).all()

@@ -116,7 +116,10 @@ class Policy(Protocol):
     hash: str
 
     def infer(self, images: Mapping[str, U8], state: F32, instruction_id: int) -> F32:
-        """Camera name to u8[H, W, 3] and f32[S] to f32[H, A], physical units."""
+        """Camera name to u8[H, W, 3] and f32[S] to f32[H, A], physical units.
+
+        The id is that of ``spec.instruction.encode``; what a graph reads for it, ``spec.instruction.inputs`` gives.
+        """
         ...
 
     def close(self) -> None: ...
