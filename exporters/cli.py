@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from exporters.precision.options import add_precision, export_with, full_tolerance
 from vla_runtime.cli.common import command, parser, print_json
 from vla_runtime.core.errors import PolicyFileError
 
@@ -18,6 +19,9 @@ _EXAMPLES = """\
   vla-export model.pt --format both --json       model.onnx and model.ts, a JSON report on the last line
   vla-export model.pt --prompt fixed --instruction 'pick the plum'    a file for this instruction alone
   vla-export --verify model.onnx --checkpoint model.pt                is this file still that policy?
+  vla-export model.pt --precision fp16           half the size
+  vla-export model.pt --precision int8 --calibrate episodes --evaluate arm:reach
+                                                 8 bits; success of fp32 and int8 on the same episodes
 
 A file is written only if it agrees with the eager policy on several inputs and batch sizes. Refused or interrupted,
 it leaves nothing behind."""
@@ -41,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--checkpoint", type=Path, metavar="MODEL", help="with --verify: what it was exported from")
     options.add_argument("--out", type=Path, help="the file to write (default: beside the checkpoint)")
     options.add_argument("--format", choices=("onnx", "torchscript", "both"), help="default: by --out's suffix")
-    options.add_argument("--tolerance", type=float, default=1e-5, help="largest difference allowed (default: 1e-5)")
+    add_precision(options)
     options.add_argument(
         "--no-continuation",
         action="store_true",
@@ -68,13 +72,8 @@ def _targets(args: argparse.Namespace) -> dict[str, Path]:
     return {kind: args.out or base.with_suffix({"onnx": ".onnx", "torchscript": ".ts"}[kind])}
 
 
-def _check_tolerance(args: argparse.Namespace) -> None:
-    if not args.tolerance > 0:
-        raise PolicyFileError(f"--tolerance is {args.tolerance}, expected more than 0")
-
-
 def _verify(args: argparse.Namespace) -> int:
-    _check_tolerance(args)
+    tolerance = full_tolerance(args)
     try:
         from exporters.verify import verify
         from vla_runtime.learn.checkpoint import load_checkpoint
@@ -84,7 +83,7 @@ def _verify(args: argparse.Namespace) -> int:
         raise MissingExtra("vla-export", "train") from error
 
     checkpoint = load_checkpoint(args.checkpoint) if args.checkpoint else None
-    found = verify(args.verify, checkpoint, tolerance=args.tolerance)
+    found = verify(args.verify, checkpoint, tolerance=tolerance)
     people = sys.stderr if args.json else sys.stdout
     for check in found.checks:
         print(f"{'passed' if check.passed else 'FAILED':<7} {check.name:<16} {check.detail}", file=people)
@@ -95,7 +94,9 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     targets = _targets(args)
-    _check_tolerance(args)
+    if args.precision != "fp32":
+        return export_with(args, targets)
+    tolerance = full_tolerance(args)
     try:
         from exporters.export import export
         from exporters.latency import eager_latency_ms
@@ -112,7 +113,7 @@ def _export(args: argparse.Namespace) -> int:
     people = sys.stderr if args.json else sys.stdout
     checkpoint = told(load_checkpoint(args.model), args.prompt, args.instruction)
     eager = eager_latency_ms(checkpoint)
-    written = export(checkpoint, targets, tolerance=args.tolerance, continues=not args.no_continuation)
+    written = export(checkpoint, targets, tolerance=tolerance, continues=not args.no_continuation)
 
     spec = checkpoint.spec
     cameras = ", ".join(f"{camera.name} {camera.height}x{camera.width}" for camera in spec.cameras)

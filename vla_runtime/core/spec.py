@@ -23,6 +23,7 @@ __all__ = [
     "Head",
     "Normalisation",
     "PolicySpec",
+    "Precision",
     "ScalingMode",
     "StateSpec",
     "StateTime",
@@ -37,8 +38,8 @@ Unit = Literal["rad", "m", "none"]
 StateTime = Literal["capture", "request", "takeover"]
 Head = Literal["continuous", "tokens", "flow"]
 """What a policy answers with: one chunk, tokens for one, or a sample of the chunks that fit."""
-
-
+Precision = Literal["fp32", "fp16", "int8", "int8-dynamic"]
+"""What a file computes with: as trained, weights stored in half, or 8 bits (``dynamic``: in matrix products only)."""
 ScalingMode = Literal["mean_std", "min_max", "quantiles"]
 """What of the data became mean and std: mean and standard deviation, or middle and half width of the range of all
 values or of the middle 98 % of them.
@@ -138,6 +139,7 @@ class PolicySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head: Head
     normalisation: Normalisation
     state_time: StateTime = "request"
+    precision: Precision = "fp32"
     format_version: int = FORMAT_VERSION
     golden: GoldenSample | None = None
     checkpoint_sha256: str = ""
