@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DEMO_SEED := 1000007
 
-.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks bench-peers lerobot-check \
-	clean
+.PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks bench-precision bench-peers \
+	lerobot-check clean
 
 env: $(VENV)/.dev
 
@@ -83,6 +83,9 @@ bench-loop: env  ## the control loop against a bare C loop, 4 minutes; as root u
 bench-chunks: env  ## executors of action chunks under delay; hours, goes on where it was interrupted; writes the report
 	$(BIN)/python -m benchmarks.chunks
 	$(BIN)/python -m benchmarks.chunks --report
+
+bench-precision: env  ## fp32, fp16 and int8 files of one policy: size and time of a call; a minute
+	$(BIN)/python -m benchmarks.precision --json
 
 bench-peers: env  ## vla-run beside other executors of chunks, each from the package index: 3 GB, 40 minutes
 	$(BIN)/python -m benchmarks.peers --json

@@ -135,8 +135,9 @@ def _reduce(checkpoint: Checkpoint, full: Path, precision: Precision, observatio
         return quantise(full)
     model = onnx.load(str(full))
     if precision == "fp16":
+        layers = len(Structure(model).layers)
         halve(model)
-        return Quantised(model, 0, len(Structure(model).layers))
+        return Quantised(model, 0, layers)
     assert observations is not None
     takes = {entry.name for entry in model.graph.input}
     spec = checkpoint.spec
