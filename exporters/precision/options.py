@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from vla_runtime.cli.common import print_json, teller
 from vla_runtime.core.errors import ConfigError, PolicyFileError
 
 if TYPE_CHECKING:
-    from exporters.precision.reduced import FileFigures, Reduced
+    from exporters.precision.reduced import Reduced
 
 __all__ = ["FULL_TOLERANCE", "add_precision", "export_with", "full_tolerance"]
 
@@ -112,24 +113,18 @@ def _text(done: Reduced) -> str:
 
 
 def _json(done: Reduced) -> dict[str, Any]:
+    """The documented keys (docs/json.md)."""
+    files = {"fp32": done.full, done.precision: done.reduced}
     return {
         "files": [str(done.path)],
         "precision": done.precision,
-        "error": {e.unit: {"max": e.max, "mean": e.mean, "p99": e.p99, "allowed": e.bound} for e in done.errors},
+        "error": {e.unit: {"p99": e.p99, "max": e.max, "mean": e.mean, "allowed": e.bound} for e in done.errors},
         "judged_on": done.judged_on,
         "logged": done.logged,
-        "layers": {"int8": done.layers, "all": done.of_layers},
+        "int8_layers": done.layers,
+        "layers": done.of_layers,
         "golden_tolerance": done.golden_tolerance,
-        "fp32": _figures(done.full),
-        done.precision: _figures(done.reduced),
+        "size_bytes": {name: file.size_bytes for name, file in files.items()},
+        "latency_ms": {name: file.latency_ms for name, file in files.items()},
+        "success": {name: asdict(file.success) for name, file in files.items() if file.success},
     }
-
-
-def _figures(file: FileFigures) -> dict[str, Any]:
-    success = file.success
-    return {
-        "size_bytes": file.size_bytes,
-        "latency_ms": file.latency_ms,
-        "success": success and {"successes": success.successes, "episodes": success.episodes, "low": success.low,
-                                "high": success.high},
-    }  # fmt: skip

@@ -28,6 +28,7 @@ from vla_runtime.learn.infer import eager_chunk
 from vla_runtime.plugins.planners.golden import check_golden
 from vla_runtime.plugins.policies.onnx import OnnxPolicy
 
+from ..docs.test_json import compare
 from .conftest import _build
 
 SIZES = {"hidden_dim": 64, "channels": 32, "keypoints": 8}
@@ -218,9 +219,7 @@ def test_a_policy_without_a_layer_worth_it_is_refused(tmp_path: Path, build) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_reports_in_units_and_refuses_what_it_cannot_do(
-    tmp_path: Path, arm, quick, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, arm, quick, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "model.pt"
     save_checkpoint(arm, model)
     for argv, message in (
@@ -238,12 +237,24 @@ def test_the_command_reports_in_units_and_refuses_what_it_cannot_do(
         assert main([str(model), *argv]) == 2
         assert message in capsys.readouterr().err
         assert list(tmp_path.iterdir()) == [model]
-    assert main([str(model), "--precision", "fp16", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+
+
+def test_the_command_reports_what_is_documented(
+    tmp_path: Path, arm, quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(arm, tmp_path / "model.pt")
+    monkeypatch.setattr(reduced_module, "measure", lambda path, evaluation: Success(19, evaluation.episodes, 0.76, 1.0))
+    argv = ["--precision", "fp16", "--tolerance", "rad=0.01,m=0.02", "--evaluate", "arm:reach:20", "--json"]
+    assert main([str(tmp_path / "model.pt"), *argv]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    compare("vla-export --precision", report)
     assert list(report["error"]) == ["rad", "m", "none"]
-    assert report["error"]["rad"].keys() == {"max", "mean", "p99", "allowed"}
+    assert report["error"]["m"]["allowed"] == 0.02
     assert report["files"] == [str(tmp_path / "model.onnx")]
-    assert report["fp16"]["size_bytes"] < report["fp32"]["size_bytes"]
+    assert report["size_bytes"]["fp16"] == (tmp_path / "model.onnx").stat().st_size < report["size_bytes"]["fp32"]
+    assert report["success"]["fp16"] == {"successes": 19, "episodes": 20, "low": 0.76, "high": 1.0}
+    assert "19 of 20 (0.76 to 1.00)" in printed.err
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
