@@ -16,7 +16,8 @@ __all__ = ["Augment"]
 class Augment(Transform):
     """Changes each batch sampled from a replay buffer, every sample and camera by itself; what is stored stays.
 
-    u8[B, 3, H, W] by camera (or alone) becomes f32 in 0..1. Random numbers come from torch's global generator.
+    u8[B, 3, H, W] by camera (or alone) becomes f32 in 0..1. Random numbers come from
+    ``generator``, or from torch's global one.
 
     Args:
         brightness, contrast, colour: the most that an image's level, its contrast and each channel's gain change by, as
@@ -36,6 +37,7 @@ class Augment(Transform):
         colour: float = 0.05,
         noise: float = 0.02,
         shift: int = 0,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(in_keys=[], out_keys=[])
         for name, value in {"brightness": brightness, "contrast": contrast, "colour": colour, "noise": noise}.items():
@@ -44,7 +46,7 @@ class Augment(Transform):
         if shift not in (0, 1, 2):
             raise ValueError(f"shift is {shift}, expected 0, 1 or 2 pixels")
         self.brightness, self.contrast, self.colour, self.noise = brightness, contrast, colour, noise
-        self.shift = shift
+        self.shift, self.generator = shift, generator
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         image = tensordict.get(IMAGE)
@@ -54,25 +56,24 @@ class Augment(Transform):
 
     def _vary(self, image: Tensor) -> Tensor:
         batch = len(image)
-        gain = (1 + self.contrast * _symmetric(batch, 1)) * (1 + self.colour * _symmetric(batch, 3))
-        level = self.brightness * _symmetric(batch, 1) + 0.5 * (1 - gain)
-        varied = _shifted(image, self.shift) if self.shift else image.float()
+        gain = (1 + self.contrast * self._symmetric(batch, 1)) * (1 + self.colour * self._symmetric(batch, 3))
+        level = self.brightness * self._symmetric(batch, 1) + 0.5 * (1 - gain)
+        varied = self._shifted(image) if self.shift else image.float()
         varied.mul_(gain / 255.0).add_(level)
         if self.noise:
             # One pattern a batch, weighted by sample: as good as one for each, and a tenth of the time.
-            varied.addcmul_(torch.randn(1, *image.shape[1:]), self.noise * _symmetric(batch, 1))
+            pattern = torch.randn(1, *image.shape[1:], generator=self.generator)
+            varied.addcmul_(pattern, self.noise * self._symmetric(batch, 1))
         return varied.clamp_(0.0, 1.0)
 
+    def _symmetric(self, batch: int, channels: int) -> Tensor:
+        """f32[batch, channels, 1, 1], uniform in -1..1."""
+        return 2.0 * torch.rand(batch, channels, 1, 1, generator=self.generator) - 1.0
 
-def _symmetric(batch: int, channels: int) -> Tensor:
-    """f32[batch, channels, 1, 1], uniform in -1..1."""
-    return 2.0 * torch.rand(batch, channels, 1, 1) - 1.0
-
-
-def _shifted(image: Tensor, most: int) -> Tensor:
-    """Every image moved by up to ``most`` pixels each way, its edge repeated."""
-    height, width = image.shape[-2:]
-    padded = F.pad(image.float(), (most,) * 4, mode="replicate")
-    corners = torch.randint(0, 2 * most + 1, (len(image), 2)).tolist()
-    moved = [padded[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(corners)]
-    return torch.stack(moved)
+    def _shifted(self, image: Tensor) -> Tensor:
+        """Every image moved by up to ``shift`` pixels each way, its edge repeated."""
+        height, width = image.shape[-2:]
+        padded = F.pad(image.float(), (self.shift,) * 4, mode="replicate")
+        corners = torch.randint(0, 2 * self.shift + 1, (len(image), 2), generator=self.generator).tolist()
+        moved = [padded[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(corners)]
+        return torch.stack(moved)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from tensordict import TensorDict
-from torchrl.data import TensorDictReplayBuffer, TensorStorage
+from torchrl.data import SamplerWithoutReplacement, TensorDictReplayBuffer
 from torchrl.envs.transforms import ActionChunkTransform, Compose, Transform
 
 from vla_runtime.learn.keys import ACTION, CHUNK, IMAGE, INSTRUCTION_ID, IS_PAD, STATE
 from vla_runtime.learn.scaling import Scaling
+from vla_runtime.learn.store.rows import Rows, RowStorage
 
 __all__ = ["chunked", "sample_buffer"]
 
@@ -40,7 +42,13 @@ def chunked(demonstrations: TensorDict, chunk_length: int) -> TensorDict:
 
 
 def sample_buffer(
-    samples: TensorDict, scaling: Scaling, batch_size: int, *further: Transform, before: Sequence[Transform] = ()
+    samples: TensorDict | Rows,
+    scaling: Scaling,
+    batch_size: int,
+    *further: Transform,
+    before: Sequence[Transform] = (),
+    seed: int | None = None,
+    prefetch: bool = False,
 ) -> TensorDictReplayBuffer:
     """A buffer over ``samples`` that keeps them raw and normalises state and chunk on the sample path.
 
@@ -49,9 +57,19 @@ def sample_buffer(
 
     Read it with ``sample()`` or an index tensor: ``buffer[:]`` hands out the storage itself, and the transforms would
     then normalise the stored chunks in place.
+
+    Args:
+        seed: None draws samples with replacement from torch's global generator. A number gives every sample once an
+            epoch, the last batch of which may be smaller, in an order that depends on nothing else.
+        prefetch: a thread makes the next batch, transforms included, while the last one is used. Transforms that draw
+            from torch's global generator then take turns with the caller by chance.
     """
     return TensorDictReplayBuffer(
-        storage=TensorStorage(samples),
+        storage=RowStorage(samples),
+        sampler=None if seed is None else SamplerWithoutReplacement(),
         batch_size=batch_size,
         transform=Compose(*before, scaling.observation_norm(), scaling.data_chunk(), *further),
+        generator=None if seed is None else torch.Generator().manual_seed(seed),
+        # One thread: two would race for the sampler, and batches would change places.
+        prefetch=1 if prefetch else None,
     )

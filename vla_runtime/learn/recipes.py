@@ -22,10 +22,12 @@ from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.dataset import Dataset
 from vla_runtime.learn.evaluate import toy_success
 from vla_runtime.learn.flow_loss import Prefixes
-from vla_runtime.learn.keys import ACTION, CHUNK, STATE
+from vla_runtime.learn.keys import ACTION, STATE
 from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.progress import Progress
 from vla_runtime.learn.scaling import Scaling
+from vla_runtime.learn.store.rows import Rows
+from vla_runtime.learn.summary import Summary
 from vla_runtime.learn.takeover import Takeover
 from vla_runtime.learn.validate import chunk_error
 
@@ -56,7 +58,9 @@ class Recipe:
     keep: tuple[str, ...] = ()
     clamp: float | None = None
 
-    def contract(self, facts: TaskFacts, states: Tensor, actions: Tensor, head: Head = "continuous") -> PolicySpec:
+    def contract(
+        self, facts: TaskFacts, states: Tensor | Summary, actions: Tensor | Summary, head: Head = "continuous"
+    ) -> PolicySpec:
         """``make_spec`` with the normalisation of this recipe."""
         return make_spec(facts, states, actions, head, scaling=self.scaling, keep=self.keep, clamp=self.clamp)
 
@@ -118,7 +122,7 @@ def logs_training(dataset: Dataset, recipe: Recipe = LOGS, *, seed: int = 0) -> 
         return {"score": -figures.get("validation_loss", figures["loss"]), **figures}
 
     facts = replace(dataset.facts, state_time=recipe.state_time or dataset.facts.state_time)
-    spec = recipe.contract(facts, dataset.train[STATE], dataset.train[CHUNK], _head(recipe))
+    spec = recipe.contract(facts, dataset.state, dataset.action, _head(recipe))
     further = [Augment()] if recipe.augment else []
     training = _training(spec, dataset.train, recipe, seed, evaluation, *further)
     training.untrained.training |= {
@@ -163,7 +167,7 @@ def _head(recipe: Recipe) -> Head:
 
 def _training(
     spec: PolicySpec,
-    samples: TensorDict,
+    samples: TensorDict | Rows,
     recipe: Recipe,
     seed: int,
     evaluation: Callable[[Checkpoint], Mapping[str, float]],

@@ -15,7 +15,7 @@ from vla_runtime.learn.keys import ACTION, CHUNK, STATE
 from vla_runtime.learn.normalise import ActionNorm, StateNorm, clamped
 from vla_runtime.learn.summary import STD_FLOOR, Summary
 
-__all__ = ["STD_FLOOR", "Scaling", "statistics"]
+__all__ = ["STD_FLOOR", "Scaling", "scaling_of", "statistics"]
 
 
 def statistics(values: Tensor, names: tuple[str, ...], what: str) -> tuple[Tensor, Tensor]:
@@ -25,6 +25,11 @@ def statistics(values: Tensor, names: tuple[str, ...], what: str) -> tuple[Tenso
         ValueError: as ``Summary.of``.
     """
     return Summary.of(values, names, what).affine()
+
+
+def scaling_of(state: Summary, action: Summary) -> Scaling:
+    """By mean and floored std of data that are summed up already, nothing clamped."""
+    return Scaling(*state.affine(), *action.affine())
 
 
 @dataclass(frozen=True, eq=False)

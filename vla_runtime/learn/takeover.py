@@ -59,16 +59,16 @@ class RollForward:
 class Takeover(Transform):
     """Shows each sample of a replay buffer the state at a takeover of its own, drawn within the chunk's first half.
 
-    On raw samples, in physical units. Random numbers come from torch's global generator.
+    On raw samples, in physical units. Random numbers come from ``generator``, or from torch's global one.
     """
 
-    def __init__(self, spec: PolicySpec) -> None:
+    def __init__(self, spec: PolicySpec, generator: torch.Generator | None = None) -> None:
         super().__init__(in_keys=[], out_keys=[])
-        self.roll = RollForward(spec)
+        self.roll, self.generator = RollForward(spec), generator
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         chunk = tensordict[CHUNK]
-        at = self.roll.longest * torch.rand(len(chunk))
+        at = self.roll.longest * torch.rand(len(chunk), generator=self.generator)
         return tensordict.set(STATE, self.roll(tensordict[STATE], chunk, at))
 
 
