@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 DEMO_SEED := 1000007
 
 .PHONY: env demo spine test check wheel-check policies soak soak-limits bench bench-loop bench-chunks bench-precision bench-peers \
-	lerobot-check clean
+	bench-data lerobot-check clean
 
 env: $(VENV)/.dev
 
@@ -89,6 +89,9 @@ bench-precision: env  ## fp32, fp16 and int8 files of one policy: size and time 
 
 bench-peers: env  ## vla-run beside other executors of chunks, each from the package index: 3 GB, 40 minutes
 	$(BIN)/python -m benchmarks.peers --json
+
+bench-data: env  ## from a store on disk to training batches, beside the library's plain way; 2 GB of disk, a minute
+	$(BIN)/python -m benchmarks.data_path --json
 
 lerobot-check: env  ## LeRobot's own ACT policy, installed in an environment of its own, through vla-export: 2 GB
 	$(BIN)/python -m tests.lerobot_check

@@ -126,6 +126,7 @@ def test_vla_run_check_prints_the_documented_keys_and_the_same_when_it_refuses(w
     "vla-train bc --env toy --out a/b.pt",
     "vla-train collect --robot tracker --task sleep --episodes 1 --out a",
     "vla-train recipe --robot tracker --task sleep --out a",
+    "vla-train store --data nothing --out a",
     "vla-eval --robot tracker --task sleep",
     "vla-demo --robot nobody",
 ])  # fmt: skip
@@ -211,6 +212,13 @@ def test_vla_train_collect_prints_the_documented_keys(work: Path) -> None:
     report = last_line(run("vla-train collect --robot tracker --task track --episodes 3 --out c --json", work).stdout)
     compare("vla-train collect", report)
     assert sorted(path.name for path in (work / "c").iterdir()) == [f"track-00000{seed}.mcap" for seed in range(3)]
+
+
+def test_vla_train_store_prints_the_documented_keys(work: Path) -> None:
+    run("vla-train collect --robot tracker --task track --episodes 2 --out d --json", work)
+    report = last_line(run("vla-train store --data d --out d.store --json", work).stdout)
+    compare("vla-train store", report)
+    assert (report["episodes"], report["frames"]) == (2, report["samples"])
 
 
 def test_vla_train_recipe_prints_the_documented_keys(work: Path) -> None:

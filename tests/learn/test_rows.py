@@ -162,9 +162,20 @@ def anonymous_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
-def test_memory_does_not_grow_with_the_number_of_batches(tmp_path: Path) -> None:
-    """Batches of 3 MB from a store of 60 MB: a tenth of those drawn, kept, would show."""
-    write_store(Recorded([50] * 20, cameras={"top": (100, 200)}), tmp_path / "store")
+class Watched(Recorded):
+    """Notes how much memory there is as each episode is asked for."""
+
+    def read(self, episode: int) -> TensorDict:
+        self.held[episode] = anonymous_bytes()
+        return super().read(episode)
+
+
+def test_memory_does_not_grow_with_the_number_of_episodes_or_batches(tmp_path: Path) -> None:
+    """Episodes and batches of 3 MB, 120 and 300 MB of them: a quarter or a tenth of those, kept, would show."""
+    source = Watched([50] * 40, cameras={"top": (100, 200)})
+    source.held = {}
+    write_store(source, tmp_path / "store")
+    assert max(source.held.values()) - min(source.held.values()) < 30e6 + 8 * 3e6
     buffer = training_buffer(split(open_store(tmp_path / "store")), 50)
     for _ in range(10):
         buffer.sample()

@@ -190,3 +190,17 @@ def test_exactly_one_source_is_named(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_directory_without_episodes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bc", "--data", str(tmp_path), "--out", str(tmp_path / "model.pt")]) == 2
     assert "holds no episode to learn from" in capsys.readouterr().err
+
+
+def test_a_store_trains_to_the_same_weights_as_its_episodes(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["store", "--data", str(data), "--out", str(tmp_path / "store"), "--quiet"]) == 0
+    weights = []
+    for source in (data, tmp_path / "store"):
+        assert train(source, tmp_path / "model.pt", "--quiet", "--augment") == 0
+        made = load_checkpoint(tmp_path / "model.pt")
+        weights.append(torch.cat([parameter.flatten() for parameter in made.policy.parameters()]))
+        contract = made.spec
+    assert torch.equal(*weights)
+    assert contract.name == "sort"

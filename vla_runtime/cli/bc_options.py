@@ -38,7 +38,7 @@ def add_bc(methods: Any) -> None:
     """The sub-command's parser among ``methods``, as argparse's ``add_subparsers`` gives them."""
     options = methods.add_parser("bc", help="behaviour cloning", **help_format("Clone an expert.", _EXAMPLES))
     source = options.add_mutually_exclusive_group()
-    source.add_argument("--data", type=Path, metavar="DIR", help="learn from the episodes DIR/*.mcap")
+    source.add_argument("--data", type=Path, metavar="DIR", help="learn from the episodes DIR/*.mcap, or a store")
     source.add_argument("--env", choices=("toy",), help="learn torchrl's ToyVLAEnv")
     options.add_argument("--recipe", metavar="R", help="a shipped recipe's name or a YAML file; options override it")
     options.add_argument("--out", type=Path, help="the checkpoint to write (default model.pt, or best.pt of --run)")

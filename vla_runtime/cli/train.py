@@ -10,6 +10,7 @@ from vla_runtime.cli.common import command, parser
 from vla_runtime.cli.train_bc import add_bc, bc
 from vla_runtime.cli.train_collect import add_collect, collect
 from vla_runtime.cli.train_recipe import add_recipe, recipe
+from vla_runtime.cli.train_store import add_store, store
 
 __all__ = ["main"]
 
@@ -18,6 +19,7 @@ _EXAMPLES = """\
   vla-train collect --robot arm --task reach --episodes 300 --out reach  demonstrations of an expert
   vla-train bc --data reach --out reach.pt                               a policy that does what they show
   vla-train bc --recipe arm-reach-bc --data reach --run runs/reach       the same with logs, to be resumed
+  vla-train store --data reach --out reach.store                         the same data, decoded once, on disk
   vla-train recipe --robot arm --task reach --out build/reach            all of it, with the export and a success rate
 
 `vla-train collect --help` and so on say more."""
@@ -26,7 +28,7 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    body = {"collect": collect, "bc": bc, "recipe": recipe}[args.method]
+    body = {"collect": collect, "bc": bc, "recipe": recipe, "store": store}[args.method]
     return command("vla-train", lambda: body(args), args.json)
 
 
@@ -36,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add_collect(methods)
     add_bc(methods)
     add_recipe(methods)
+    add_store(methods)
     return options
 
 

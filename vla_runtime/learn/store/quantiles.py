@@ -64,8 +64,8 @@ class Sketch:
         values = np.sort(np.concatenate(self._levels[height]), axis=0)
         paired = len(values) - len(values) % 2
         # What is left over of an odd number stays, so that no weight is lost.
-        self._levels[height] = [values[paired:]] if paired < len(values) else []
-        self._put(height + 1, values[self._random.integers(2) : paired : 2])
+        self._levels[height] = [values[paired:].copy()] if paired < len(values) else []
+        self._put(height + 1, values[self._random.integers(2) : paired : 2].copy())
 
 
 def _size(level: list[NDArray[np.float64]]) -> int:

@@ -33,11 +33,8 @@ class Rows:
 
     def __getitem__(self, wanted: NestedKey | slice | Tensor | Sequence[int]) -> Tensor | TensorDictBase:
         if isinstance(wanted, (str, tuple)):
-            found = self.data.get(wanted)
-            if isinstance(found, Tensor):
-                return _take(found, self.index.numpy(), _fresh)
-            return gather(found, self.index.numpy(), _fresh)
-        return gather(self.data, self.index[wanted].numpy(), _fresh)
+            return _column(self.data.get(wanted)).pick(self.index.numpy(), _fresh)
+        return _Columns(self.data).pick(self.index[wanted].numpy(), _fresh)
 
 
 class RowStorage(TensorStorage):
@@ -55,6 +52,7 @@ class RowStorage(TensorStorage):
         if self._rows is not None:
             self._len = self.max_size = len(self._rows)
             self.__dict__["_total_shape_value"] = torch.Size([len(self._rows)])
+        self._columns = _Columns(whole)
         self._lent = _Lent(_KEPT * len(list(whole.keys(True, True))))
 
     def get(self, index: int | Sequence[int] | slice | Tensor) -> TensorDictBase:
@@ -64,29 +62,40 @@ class RowStorage(TensorStorage):
         places = torch.arange(len(self))[index].numpy() if not many else _checked(index, len(self)).numpy()
         if places.ndim == 0:
             return self._storage[int(self._rows[places])]
-        return gather(self._storage, places if self._rows is None else self._rows[places], self._lent.array)
+        return self._columns.pick(places if self._rows is None else self._rows[places], self._lent.array)
 
 
-def gather(data: TensorDictBase, index: NDArray[np.int64], array: Callable[..., NDArray]) -> TensorDict:
-    """The samples ``index`` of ``data``; ``array(shape, dtype)`` gives the memory that they are copied to."""
-    parts = {
-        key: _take(value, index, array) if isinstance(value, Tensor) else gather(value, index, array)
-        for key, value in data.items()
-    }
-    return TensorDict(parts, batch_size=[len(index)])
+class _Leaf:
+    """A tensor whose rows can be picked; what is picked lies in memory as the tensor does: images H x W x RGB."""
+
+    def __init__(self, leaf: Tensor) -> None:
+        order = sorted(range(leaf.ndim), key=lambda dim: (dim > 0, -leaf.stride(dim), dim))
+        self.memory = leaf.permute(order).numpy()
+        self.back = np.argsort(order).tolist()
+
+    def pick(self, index: NDArray[np.int64], array: Callable[..., NDArray]) -> Tensor:
+        if self.memory.flags.c_contiguous:
+            out = array((len(index), *self.memory.shape[1:]), self.memory.dtype)
+            # "clip" writes straight to ``out``; the index has been checked.
+            self.memory.take(index, axis=0, out=out, mode="clip")
+        else:
+            out = self.memory[index]  # ``take`` would first copy all of it
+        return torch.from_numpy(out).permute(self.back)
 
 
-def _take(leaf: Tensor, index: NDArray[np.int64], array: Callable[..., NDArray]) -> Tensor:
-    """``leaf[index]``, laid out in memory as ``leaf`` is: images H x W x RGB stay so."""
-    order = sorted(range(leaf.ndim), key=lambda dim: (dim > 0, -leaf.stride(dim), dim))
-    memory = leaf.permute(order).numpy()
-    if memory.flags.c_contiguous:
-        out = array((len(index), *memory.shape[1:]), memory.dtype)
-        # "clip" writes straight to ``out``; the index has been checked.
-        np.take(memory, index, axis=0, out=out, mode="clip")
-    else:
-        out = memory[index]  # ``take`` would first copy all of it
-    return torch.from_numpy(out).permute(*np.argsort(order).tolist())
+class _Columns:
+    """The tensors of a tensordict, whose rows can be picked; ``array(shape, dtype)`` gives the memory to copy to."""
+
+    def __init__(self, data: TensorDictBase) -> None:
+        self.columns = {key: _column(value) for key, value in data.items()}
+
+    def pick(self, index: NDArray[np.int64], array: Callable[..., NDArray]) -> TensorDict:
+        parts = {key: column.pick(index, array) for key, column in self.columns.items()}
+        return TensorDict(parts, batch_size=[len(index)])
+
+
+def _column(value: Tensor | TensorDictBase) -> _Leaf | _Columns:
+    return _Leaf(value) if isinstance(value, Tensor) else _Columns(value)
 
 
 def _checked(index: Tensor, count: int) -> Tensor:

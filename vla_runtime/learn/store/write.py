@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,7 @@ from vla_runtime.learn.store.survey import EpisodeMoments, Survey
 __all__ = ["check_new", "store_bytes", "write_store"]
 
 _SPARE = 1.02  # of the disk space: statistics, directories
+_TRIM = 8  # episodes
 
 
 def check_new(directory: Path) -> None:
@@ -70,6 +72,8 @@ def write_store(source: Source, directory: Path, say: Callable[[str], None] = la
         with _files(draft / SAMPLES, facts, samples) as files:
             for episode, length in enumerate(lengths):
                 _append(survey.see(_read(source, episode), length), files)
+                if (episode + 1) % _TRIM == 0:
+                    _give_memory_back()
                 if (episode + 1) % 100 == 0:
                     say(f"wrote {episode + 1} of {len(lengths)} episodes")
         _episodes(lengths, survey.moments).memmap(draft / EPISODES)
@@ -138,6 +142,12 @@ def _files(directory: Path, facts: TaskFacts, samples: int) -> Iterator[Mapping[
             # Room that is promised and not there is an error here, not later.
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         yield files
+
+
+def _give_memory_back() -> None:
+    """glibc's heap never shrinks by itself where something small has stayed between episodes that are gone."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _append(episode: Mapping[NestedKey, Tensor], files: Mapping[NestedKey, BinaryIO]) -> None:
