@@ -15,6 +15,7 @@ import pytest
 
 from vla_runtime.cli.common import print_json
 
+from ..learn.sets.made_lerobot import write_v30
 from .markdown import ROOT, environment, patiently, rows, run, section
 
 PAGE = ROOT / "docs" / "json.md"
@@ -127,6 +128,7 @@ def test_vla_run_check_prints_the_documented_keys_and_the_same_when_it_refuses(w
     "vla-train collect --robot tracker --task sleep --episodes 1 --out a",
     "vla-train recipe --robot tracker --task sleep --out a",
     "vla-train store --data nothing --out a",
+    "vla-train inspect nothing",
     "vla-eval --robot tracker --task sleep",
     "vla-demo --robot nobody",
 ])  # fmt: skip
@@ -227,6 +229,13 @@ def test_vla_train_recipe_prints_the_documented_keys(work: Path) -> None:
     compare("vla-train recipe", report)
     compare("vla-train collect", report["stages"]["collect"]["report"])
     compare("vla-export", report["stages"]["export"]["report"])
+
+
+def test_vla_train_inspect_prints_the_documented_keys(work: Path) -> None:
+    write_v30(work / "blocks")
+    report = last_line(run("vla-train inspect blocks --read --json", work).stdout)
+    compare("vla-train inspect", report)
+    assert (report["kind"], report["episodes"], report["read"]) == ("LeRobot v3.0", 3, 3)
 
 
 def test_vla_demo_prints_the_documented_keys(work: Path) -> None:

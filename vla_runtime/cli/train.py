@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vla_runtime.cli.common import command, parser
 from vla_runtime.cli.train_bc import add_bc, bc
 from vla_runtime.cli.train_collect import add_collect, collect
+from vla_runtime.cli.train_inspect import add_inspect, inspect
 from vla_runtime.cli.train_recipe import add_recipe, recipe
 from vla_runtime.cli.train_store import add_store, store
 
@@ -21,6 +22,7 @@ _EXAMPLES = """\
   vla-train bc --recipe arm-reach-bc --data reach --run runs/reach       the same with logs, to be resumed
   vla-train store --data reach --out reach.store                         the same data, decoded once, on disk
   vla-train recipe --robot arm --task reach --out build/reach            all of it, with the export and a success rate
+  vla-train inspect so100_pick                                           what somebody else's data set holds
 
 `vla-train collect --help` and so on say more."""
 
@@ -28,7 +30,8 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    body = {"collect": collect, "bc": bc, "recipe": recipe, "store": store}[args.method]
+    methods = {"collect": collect, "bc": bc, "recipe": recipe, "store": store, "inspect": inspect}
+    body = methods[args.method]
     return command("vla-train", lambda: body(args), args.json)
 
 
@@ -39,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     add_bc(methods)
     add_recipe(methods)
     add_store(methods)
+    add_inspect(methods)
     return options
 
 

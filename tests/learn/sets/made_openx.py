@@ -16,9 +16,12 @@ import torch
 with warnings.catch_warnings():
     # torchrl warns about its own collectors when they are imported.
     warnings.simplefilter("ignore", DeprecationWarning)
+    import torchrl.data.datasets.lerobot as lerobot
     import torchrl.data.datasets.openx as openx
 
 from .made import LENGTHS, TEXTS, action_of, image_of, png, state_of, task_of
+
+__all__ = ["NAME", "lerobot", "openx", "write_openx"]
 
 NAME = "cmu_stretch"
 

@@ -249,7 +249,7 @@ def test_a_missing_package_says_what_brings_it(
 
 def test_a_rate_or_an_instruction_that_contradicts_the_data_set_is_refused(lerobot: str, made: dict[str, Path]) -> None:
     open_set(made[lerobot], 4, rate_hz=30)
-    with pytest.raises(ConfigError, match="rate_hz 25 given, .* says 30"):
+    with pytest.raises(ConfigError, match=r"rate_hz 25 given, .* says 30"):
         open_set(made[lerobot], 4, rate_hz=25)
     with pytest.raises(ConfigError, match="holds its own"):
         open_set(made[lerobot], 4, instruction="do it")
