@@ -17,6 +17,7 @@ from torchrl.data import TensorDictReplayBuffer, TensorStorage
 
 from vla_runtime.core.errors import ConfigError, LogError
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, IS_PAD, STATE
+from vla_runtime.learn.sets.options import SetOptions
 from vla_runtime.learn.sets.source import Source
 from vla_runtime.learn.store.layout import read_record
 from vla_runtime.learn.store.mcap import McapEpisodes
@@ -281,6 +282,6 @@ def test_an_episode_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_chunk_length_than_that_of_the_data_is_refused(store: Path) -> None:
-    assert open_source(store, chunk_length=3).facts.chunk_length == 3
+    assert open_source(store, options=SetOptions(chunk_length=3)).facts.chunk_length == 3
     with pytest.raises(ConfigError, match=r"--chunk-length: 5 given, .* holds chunks of 3 rows already"):
-        open_source(store, chunk_length=5)
+        open_source(store, options=SetOptions(chunk_length=5))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vla_runtime.cli.common import help_format
+from vla_runtime.cli.set_options import add_set_options, set_options_of
 from vla_runtime.core.errors import ConfigError
 from vla_runtime.learn.architectures import DEFAULT, HEADS
 
@@ -18,6 +19,7 @@ __all__ = ["add_bc", "check_options", "recipe_of"]
 _EXAMPLES = """\
   vla-train bc --data episodes --out reach.pt      what the experts of the logged episodes did
   vla-train bc --data episodes --steps 8000 --augment --json
+  vla-train bc --data so100_pick --size 96x96      a data set of LeRobot
   vla-train bc --data episodes --architecture flow --state-time takeover
   vla-train bc --env toy --out model.pt            ToyVLAEnv, a few seconds
   vla-train bc --env toy --head tokens             the same, actions told in tokens
@@ -38,7 +40,7 @@ def add_bc(methods: Any) -> None:
     """The sub-command's parser among ``methods``, as argparse's ``add_subparsers`` gives them."""
     options = methods.add_parser("bc", help="behaviour cloning", **help_format("Clone an expert.", _EXAMPLES))
     source = options.add_mutually_exclusive_group()
-    source.add_argument("--data", type=Path, metavar="DIR", help="learn from the episodes DIR/*.mcap, or a store")
+    source.add_argument("--data", type=Path, metavar="DIR", help="learn from DIR/*.mcap, a store or a data set")
     source.add_argument("--env", choices=("toy",), help="learn torchrl's ToyVLAEnv")
     options.add_argument("--recipe", metavar="R", help="a shipped recipe's name or a YAML file; options override it")
     options.add_argument("--out", type=Path, help="the checkpoint to write (default model.pt, or best.pt of --run)")
@@ -67,6 +69,7 @@ def add_bc(methods: Any) -> None:
     options.add_argument("--keep", metavar="NAME,...", help="states and actions that are not scaled")
     options.add_argument("--clamp", type=float, metavar="X", help="bound of normalised values (default: none)")
     options.add_argument("--episodes", type=int, metavar="N", help="of the evaluation (default 200; with --env)")
+    add_set_options(options)
     run = options.add_argument_group("a run directory")
     run.add_argument("--run", type=Path, metavar="DIR", help="log to DIR, evaluate, keep the best, can be resumed")
     run.add_argument("--resume", action="store_true", default=None, help="go on with the run in DIR, with its recipe")
@@ -118,6 +121,9 @@ def recipe_of(args: argparse.Namespace) -> BcRecipe:
     given = {name: getattr(args, name) for name in _OF_RECIPE if getattr(args, name) is not None}
     if args.keep is not None:
         given["keep"] = tuple(name for name in args.keep.split(",") if name)
+    data_set = set_options_of(args)
+    if data_set is not None:
+        given["data_set"] = data_set
     recipe = msgspec.structs.replace(base, **source, **given)
     if recipe.data is None and recipe.env is None:
         raise ConfigError("one of --data and --env is needed, or a --recipe that names one")

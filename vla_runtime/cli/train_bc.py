@@ -64,7 +64,9 @@ def _from_data(args: argparse.Namespace, recipe: BcRecipe) -> tuple[dict[str, An
     tell = teller(sys.stderr)
     say = (lambda line: None) if args.quiet else (lambda line: tell(f"vla-train: {line}"))
     start = time.perf_counter()
-    dataset = load_dataset(Path(recipe.data), val_fraction=recipe.val_fraction, seed=recipe.seed, say=say)
+    dataset = load_dataset(
+        Path(recipe.data), val_fraction=recipe.val_fraction, seed=recipe.seed, options=recipe.data_set, say=say
+    )
     load_s = time.perf_counter() - start
     _say_what_is_left_out(dataset, say)
     say(f"{len(dataset.train)} samples of {dataset.episodes} episodes, {dataset.held_out} episodes held out")

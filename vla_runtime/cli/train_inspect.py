@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vla_runtime.cli.common import help_format, print_json, teller
+from vla_runtime.cli.set_options import add_set_options, set_options_of
 from vla_runtime.core.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -30,27 +31,19 @@ def add_inspect(methods: Any) -> None:
     options = methods.add_parser("inspect", help="what a data set holds", **help_format(about, _EXAMPLES))
     options.add_argument("data", type=Path, metavar="DIR", help="the data set's directory")
     options.add_argument("--read", action="store_true", help="read every episode, with its images; names what is wrong")
-    options.add_argument("--rate-hz", type=float, metavar="HZ", help="steps a second, if the data set does not say")
-    options.add_argument("--action", nargs="+", metavar="F", help="features that are the action (default: action)")
-    options.add_argument("--state", nargs="+", metavar="F", help="those that are the state (default: the usual one)")
-    options.add_argument("--instruction", metavar="TEXT", help="the instruction, if the data set holds none")
+    add_set_options(options)
     options.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
 
 
 def inspect(arguments: argparse.Namespace) -> int:
     """Carry it out; returns the exit code."""
     try:
-        from vla_runtime.learn.sets.open import kind_of, open_set
+        from vla_runtime.learn.sets.open import kind_of, open_with
+        from vla_runtime.learn.sets.options import SetOptions
     except ImportError as error:
         raise MissingExtra("vla-train", "train") from error
 
-    source = open_set(
-        arguments.data,
-        rate_hz=arguments.rate_hz,
-        action=arguments.action,
-        state=arguments.state,
-        instruction=arguments.instruction,
-    )
+    source = open_with(arguments.data, set_options_of(arguments) or SetOptions())
     read = _read(source) if arguments.read else 0
     report = {"data": str(arguments.data), "kind": kind_of(arguments.data), **_report(source), "read": read}
     print(_text(report), file=sys.stderr if arguments.json else sys.stdout)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vla_runtime.cli.common import help_format, print_json, teller
-from vla_runtime.core.errors import ConfigError, MissingExtra
+from vla_runtime.cli.set_options import add_set_options, set_options_of
+from vla_runtime.core.errors import MissingExtra
 
 __all__ = ["add_store", "store"]
 
@@ -27,17 +28,14 @@ def add_store(methods: Any) -> None:
     options = methods.add_parser("store", help="demonstrations to tensors on disk", **help_format(about, _EXAMPLES))
     options.add_argument("--data", type=Path, required=True, metavar="DIR", help="the demonstrations")
     options.add_argument("--out", type=Path, required=True, metavar="STORE", help="the new directory to write")
-    options.add_argument(
-        "--chunk-length", type=int, metavar="H", help="rows of a chunk, where the data are single actions"
-    )
+    add_set_options(options)
     options.add_argument("--quiet", action="store_true", help="no progress and no report")
     options.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
 
 
 def store(args: argparse.Namespace) -> int:
     """Carry it out; returns the exit code."""
-    if args.chunk_length is not None and args.chunk_length < 1:
-        raise ConfigError(f"{args.chunk_length} given, expected at least 1", "--chunk-length")
+    given = set_options_of(args)
     try:
         from vla_runtime.learn.store.sources import left_out, open_source
         from vla_runtime.learn.store.write import check_new, store_bytes, write_store
@@ -50,7 +48,7 @@ def store(args: argparse.Namespace) -> int:
     begun = time.perf_counter()
     check_new(args.out)
     with sigterm_interrupts():
-        source = open_source(args.data, chunk_length=args.chunk_length, say=say)
+        source = open_source(args.data, options=given, say=say)
         samples = sum(source.lengths)
         say(f"{samples} samples of {len(source.lengths)} episodes, {store_bytes(source.facts, samples) / 1e9:.2f} GB")
         record = write_store(source, args.out, say)

@@ -12,26 +12,28 @@ from vla_runtime.core.errors import ConfigError, choices
 from vla_runtime.core.spec import Head, ScalingMode
 from vla_runtime.learn.architectures import DEFAULT, HEADS
 from vla_runtime.learn.recipes import Recipe
+from vla_runtime.learn.sets.options import SetOptions
 
 __all__ = ["BcRecipe"]
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-_OF_DATA = ("augment", "state_time", "val_fraction")
+_OF_DATA = ("data_set", "augment", "state_time", "val_fraction")
 
 
 class BcRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is cloned, by which policy, and how. The defaults are those of logged episodes, ``recipes.LOGS``.
 
-    ``data``, a directory, or ``env``: one of them. ``head`` left out: the architecture's first. ``clip`` left out:
-    gradients stay as they are. ``state_time`` left out: as recorded. ``threads`` left out: one for each core.
-    ``evaluate_every`` 0: after the last step; ``episodes`` are those of an environment's evaluation. ``scaling``,
-    ``keep`` (names that are not scaled) and ``clamp`` are the normalisation's.
+    ``data``, a directory, or ``env``: one of them; ``data_set``: how another project's is read. ``head`` left out: the
+    architecture's first. ``clip`` left out: gradients stay as they are. ``state_time`` left out: as recorded.
+    ``threads`` left out: one for each core. ``evaluate_every`` 0: after the last step; ``episodes`` are those of an
+    environment's evaluation. ``scaling``, ``keep`` (names that are not scaled) and ``clamp`` are the normalisation's.
     """
 
     method: Literal["bc"] = "bc"
     data: str | None = None
+    data_set: SetOptions | None = None
     env: Literal["toy"] | None = None
     architecture: str = DEFAULT
     head: Head | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_runtime.learn.contract import TaskFacts
+from vla_runtime.learn.sets.options import SetOptions
 from vla_runtime.learn.store.open import Store, in_memory
 from vla_runtime.learn.store.rows import Rows
 from vla_runtime.learn.store.sources import left_out, open_source
@@ -38,16 +39,23 @@ class Dataset:
 
 
 def load_dataset(
-    directory: Path, *, val_fraction: float = 0.05, seed: int = 0, say: Callable[[str], None] = lambda line: None
+    directory: Path,
+    *,
+    val_fraction: float = 0.05,
+    seed: int = 0,
+    options: SetOptions | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
     """All episodes in ``directory``, which ``open_source`` can open; about ``val_fraction`` of them are held out.
 
-    A store stays on disk. Everything else is decoded into memory. ``say`` is told, in a line, how far it has come.
+    A store stays on disk. Everything else is decoded into memory. ``options`` are for another project's data set.
+    ``say`` is told, in a line, how far it has come.
 
     Raises:
         LogError: there is no usable episode, they do not fit into memory, or two of them are of different robots or
             contracts; the message names both files and values.
+        ConfigError, MissingExtra: as ``open_source``.
     """
-    source = open_source(directory, keep=True, say=say)
+    source = open_source(directory, options=options, keep=True, say=say)
     store = source if isinstance(source, Store) else in_memory(source, say)
     return Dataset(**vars(split(store, val_fraction, seed)), **vars(left_out(source)))

@@ -14,7 +14,7 @@ from vla_runtime.learn.sets.openx import OpenXSet, is_openx
 from vla_runtime.learn.sets.options import SetOptions
 from vla_runtime.learn.sets.source import Source
 
-__all__ = ["kind_of", "open_set"]
+__all__ = ["is_set", "kind_of", "open_set", "open_with"]
 
 _LEROBOT: dict[str, Callable[[Path, Info, SetOptions], Source]] = {
     "v2.0": open_v21,
@@ -23,6 +23,11 @@ _LEROBOT: dict[str, Callable[[Path, Info, SetOptions], Source]] = {
 }
 """``codebase_version`` to reader."""
 _OPENX = "Open X-Embodiment"
+
+
+def is_set(path: Path) -> bool:
+    """Whether ``path`` looks like a data set of one of these kinds, of whatever version."""
+    return (path / "meta" / "info.json").is_file() or is_openx(path)
 
 
 def kind_of(path: Path) -> str:
@@ -68,7 +73,11 @@ def open_set(
         ConfigError: an option is out of its range, or does not fit the data set.
         MissingExtra: a package that its files need is not installed.
     """
-    options = SetOptions(chunk_length, units, size, cameras, rate_hz, action, state, instruction)
+    return open_with(path, SetOptions(chunk_length, units, size, cameras, rate_hz, action, state, instruction))
+
+
+def open_with(path: Path, options: SetOptions) -> Source:
+    """``open_set`` with its arguments in one."""
     kind = kind_of(path)
     if kind == _OPENX:
         return OpenXSet(path, options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from vla_runtime.core.errors import ConfigError
 from vla_runtime.core.spec import Unit
@@ -13,8 +14,7 @@ __all__ = ["SetOptions"]
 _UNITS: tuple[Unit, ...] = ("rad", "m", "none")
 
 
-@dataclass(frozen=True)
-class SetOptions:
+class SetOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a data set is read.
 
     Args:

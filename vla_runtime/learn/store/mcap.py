@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from tensordict import TensorDict
 
 from vla_runtime.core.errors import LogError
-from vla_runtime.core.instructions import sha1_mod
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.contract import TaskFacts
 from vla_runtime.learn.episodes import Demonstration, read_demonstration
 from vla_runtime.learn.frames import samples_of
+from vla_runtime.learn.vocab import text_vocab
 
 __all__ = ["McapEpisodes", "task_facts"]
 
@@ -130,7 +129,7 @@ def task_facts(found: Sequence[_Found]) -> TaskFacts:
         instructions=texts,
         dt_ns=spec.dt_ns,
         chunk_length=spec.chunk_length,
-        text_vocab=_text_vocab(texts),
+        text_vocab=text_vocab(texts),
         state_time=spec.state_time,
     )
 
@@ -148,8 +147,3 @@ def _differences(ours: PolicySpec, theirs: PolicySpec) -> dict[str, tuple[object
         for spec in (ours, theirs)
     ]
     return {what: (views[0][what], views[1][what]) for what in views[0] if views[0][what] != views[1][what]}
-
-
-def _text_vocab(texts: Sequence[str]) -> int:
-    """The smallest number of ids, from 256, with which no two instructions share one."""
-    return next(vocab for vocab in count(256) if len({sha1_mod(text, vocab) for text in texts}) == len(texts))

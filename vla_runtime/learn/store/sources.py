@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vla_runtime.core.errors import ConfigError, LogError
+from vla_runtime.learn.sets.open import is_set, open_with
+from vla_runtime.learn.sets.options import SetOptions
 from vla_runtime.learn.sets.source import Source
 from vla_runtime.learn.store.layout import is_store
 from vla_runtime.learn.store.mcap import McapEpisodes
@@ -34,38 +36,47 @@ def left_out(source: Source) -> LeftOut:
 def open_source(
     path: Path,
     *,
-    chunk_length: int | None = None,
+    options: SetOptions | None = None,
     keep: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Source:
     """The demonstrations in the directory ``path``: a store, episodes (*.mcap), or another project's data set.
 
     Args:
-        chunk_length: rows of a chunk, for data sets that hold single actions; None for the reader's default.
+        options: what another project's data set does not say of itself, chunks of single actions for example.
         keep: all episodes will be read at once, see ``McapEpisodes``.
 
     Raises:
         LogError: it is none of these, or cannot be used.
-        ConfigError: its chunks have another length.
+        ConfigError: an option has no meaning with it, or does not fit it; its chunks have another length.
+        MissingExtra: a package that a data set's files need is not installed.
     """
     if not path.is_dir():
         raise LogError(f"{path} is no directory, expected one with episodes (*.mcap)")
-    if not is_store(path) and not any(path.glob("*.mcap")):
-        return _data_set(path, chunk_length)
-    source = open_store(path) if is_store(path) else McapEpisodes(path, keep, say)
-    length = source.facts.chunk_length
-    if chunk_length not in (None, length):
-        raise ConfigError(f"{chunk_length} given, {path} holds chunks of {length} rows already", "--chunk-length")
-    return source
+    if is_store(path) or any(path.glob("*.mcap")):
+        source = open_store(path) if is_store(path) else McapEpisodes(path, keep, say)
+        if options is not None:
+            _check_options(options, path, source.facts.chunk_length)
+        return source
+    if is_set(path):
+        return open_with(path, SetOptions() if options is None else options)
+    raise LogError(
+        f"{path} holds no episode to learn from: there is no file *.mcap in it, nor is it a store, a LeRobot data set "
+        "(meta/info.json) or one of Open X-Embodiment (meta.json, episode.memmap, observation/)"
+    )
 
 
-def _data_set(path: Path, chunk_length: int | None) -> Source:
-    try:
-        from vla_runtime.learn.sets.open import open_set
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("vla_runtime.learn.sets"):
-            raise
-        raise LogError(
-            f"{path} holds no episode to learn from: there is no file *.mcap in it, nor is it a store"
-        ) from None
-    return open_set(path) if chunk_length is None else open_set(path, chunk_length=chunk_length)
+def _check_options(options: SetOptions, path: Path, chunk_length: int) -> None:
+    """Nothing is left open in our own data, not even the chunks."""
+    default = SetOptions(chunk_length=options.chunk_length)
+    for name in options.__struct_fields__:
+        if getattr(options, name) != getattr(default, name):
+            raise ConfigError(f"{getattr(options, name)!r} given, but {path} says so itself", _option(name))
+    if options.chunk_length != chunk_length:
+        raise ConfigError(
+            f"{options.chunk_length} given, {path} holds chunks of {chunk_length} rows already", "--chunk-length"
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
