@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporters.precision.options import add_precision, export_with, full_tolerance
+from exporters.precision.options import add_precision, export_with, full_precision, tolerance_of
 from vla_runtime.cli.common import command, parser, print_json
 from vla_runtime.core.errors import PolicyFileError
 
@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.error("expected a checkpoint to export, or --verify FILE")
     if args.checkpoint is not None and args.verify is None:
         options.error("--checkpoint belongs to --verify: the checkpoint to export stands alone")
+    if args.verify is not None and (args.precision != "fp32" or args.evaluate is not None):
+        options.error("--precision and --evaluate belong to an export: a file says its precision itself")
+    if args.verify is not None and args.calibrate is not None and args.checkpoint is None:
+        options.error("--calibrate shows a file and its checkpoint what was logged: expected --checkpoint")
     return command("vla-export", lambda: _verify(args) if args.verify else _export(args), args.json)
 
 
@@ -73,8 +77,9 @@ def _targets(args: argparse.Namespace) -> dict[str, Path]:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    tolerance = full_tolerance(args)
+    tolerance = tolerance_of(args)
     try:
+        from exporters.precision.observations import read_observations
         from exporters.verify import verify
         from vla_runtime.learn.checkpoint import load_checkpoint
     except ImportError as error:
@@ -83,7 +88,8 @@ def _verify(args: argparse.Namespace) -> int:
         raise MissingExtra("vla-export", "train") from error
 
     checkpoint = load_checkpoint(args.checkpoint) if args.checkpoint else None
-    found = verify(args.verify, checkpoint, tolerance=tolerance)
+    seen = read_observations(args.calibrate, checkpoint.spec) if args.calibrate and checkpoint else None
+    found = verify(args.verify, checkpoint, tolerance=tolerance, observations=seen)
     people = sys.stderr if args.json else sys.stdout
     for check in found.checks:
         print(f"{'passed' if check.passed else 'FAILED':<7} {check.name:<16} {check.detail}", file=people)
@@ -96,7 +102,7 @@ def _export(args: argparse.Namespace) -> int:
     targets = _targets(args)
     if args.precision != "fp32":
         return export_with(args, targets)
-    tolerance = full_tolerance(args)
+    tolerance = full_precision(args)
     try:
         from exporters.export import export
         from exporters.latency import eager_latency_ms

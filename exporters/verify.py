@@ -21,6 +21,9 @@ from exporters.gate import (
     check,
     sampling_inputs,
 )
+from exporters.precision.errors import WORST, check_errors, errors_by_unit, logged_batches, made_up_batches, unit_errors
+from exporters.precision.observations import Observations
+from exporters.precision.tolerance import DEFAULT, Tolerance, full_tolerance
 from exporters.ties import without_ties
 from vla_runtime.core.errors import PolicyFileError, VlaError
 from vla_runtime.core.spec import PolicySpec
@@ -61,7 +64,13 @@ class Verification:
         return {"file": str(self.file), "passed": self.passed, "checks": checks, **ended}
 
 
-def verify(path: Path, checkpoint: Checkpoint | None = None, *, tolerance: float = TOLERANCE) -> Verification:
+def verify(
+    path: Path,
+    checkpoint: Checkpoint | None = None,
+    *,
+    tolerance: Tolerance = DEFAULT,
+    observations: Observations | None = None,
+) -> Verification:
     """Every check that can be made of ``path``, an ONNX file or with the suffix ``.ts`` TorchScript.
 
     ``contract``: it can be opened as the robot opens it, the contract agrees with itself and with the graph's tensors.
@@ -69,11 +78,19 @@ def verify(path: Path, checkpoint: Checkpoint | None = None, *, tolerance: float
     shape that are finite. ``rows``: what a row is answered does not depend on the others in its batch. With a
     ``checkpoint``, ``origin``: the contract is that of the checkpoint and names it, and ``parity``: the gate of an
     export. What cannot be asked because an earlier check failed is left out.
+
+    ``tolerance`` of an f32 file is one number, 1e-5 if none is given. A file of reduced precision is judged in the
+    actions' units, on ``observations`` if there are any.
+
+    Raises:
+        ConfigError: a tolerance by unit, for an f32 file.
     """
-    return Verification(path, tuple(_checks(path, checkpoint, tolerance)))
+    return Verification(path, tuple(_checks(path, checkpoint, tolerance, observations)))
 
 
-def _checks(path: Path, checkpoint: Checkpoint | None, tolerance: float) -> Iterator[Check]:
+def _checks(
+    path: Path, checkpoint: Checkpoint | None, given: Tolerance, observations: Observations | None
+) -> Iterator[Check]:
     kind = "torchscript" if path.suffix == ".ts" else "onnx"
     opened: list[Any] = []
 
@@ -88,16 +105,22 @@ def _checks(path: Path, checkpoint: Checkpoint | None, tolerance: float) -> Iter
     if not first.passed:
         return
     spec, runner = opened[0].spec, FORMATS[kind].open(path)
+    reduced = spec.precision != "fp32"
+    tolerance = TOLERANCE if reduced else full_tolerance(given)
     yield _check("golden", lambda: f"differs by {check_golden(opened[0]):.2e}, allowed {spec.golden.tolerance:g}")
     yield (batches := _check("batches", lambda: _answers(spec, runner)))
     if batches.passed:
-        yield _check("rows", lambda: _independent(spec, runner, checkpoint, tolerance))
+        allowed = given if reduced else tolerance
+        yield _check("rows", lambda: _independent(spec, runner, checkpoint, allowed))
     if checkpoint is not None:
         yield (origin := _check("origin", lambda: _origin(spec, checkpoint)))
         if batches.passed and (origin.passed or _comparable(spec, checkpoint)):
             same = Checkpoint(spec, checkpoint.policy, checkpoint.policy_kwargs)
             continues = opened[0].continues
-            yield _check("parity", lambda: f"differs by {check(same, runner, tolerance, continues=continues):.2e}")
+            if reduced:
+                yield _check("parity", lambda: _in_units(same, runner, given, observations, continues))
+            else:
+                yield _check("parity", lambda: f"differs by {check(same, runner, tolerance, continues=continues):.2e}")
 
 
 def _check(name: str, body: Callable[[], str]) -> Check:
@@ -134,13 +157,24 @@ def _answers(spec: PolicySpec, runner: Runner) -> str:
     return f"{', '.join(map(str, BATCH_SIZES))} with {VARIANTS} different inputs each, all finite"
 
 
-def _independent(spec: PolicySpec, runner: Runner, checkpoint: Checkpoint | None, tolerance: float) -> str:
-    """A batch in another order, and each of its rows alone. A tie of tokens is told by the checkpoint alone."""
-    batch, allowed = BATCH_SIZES[-1], tolerance * action_scale(spec)
+def _independent(spec: PolicySpec, runner: Runner, checkpoint: Checkpoint | None, tolerance: Tolerance | float) -> str:
+    """A batch in another order, and each of its rows alone. A tie of tokens is told by the checkpoint alone.
+
+    A range that 8 bits span is found for a whole batch: with a ``Tolerance`` a row may differ by what it allows.
+    """
+    batch = BATCH_SIZES[-1]
     together = _run(spec, runner, batch, 1)
     order = list(reversed(range(batch)))
     alone = np.concatenate([_run(spec, runner, batch, 1, [row]) for row in range(batch)])
     turned = _run(spec, runner, batch, 1, order)[order]
+    if isinstance(tolerance, Tolerance):
+        errors = np.concatenate([np.abs(found - together) for found in (alone, turned)])
+        found = errors_by_unit(spec, errors, tolerance.bounds(spec))
+        beyond = [f"{e.max:.3g} in {e.unit}, allowed {WORST * e.bound:.3g}" for e in found if not e.within]
+        if beyond:
+            raise PolicyFileError(f"a row's answer depends on the others in its batch, by {'; '.join(beyond)}")
+        return f"each alone and in another order differs by {errors.max():.2e}"
+    allowed = tolerance * action_scale(spec)
     worst = max(float(np.abs(found - together).max()) for found in (alone, turned))
     if worst > allowed and spec.head == "tokens" and checkpoint is not None and _comparable(spec, checkpoint):
         logits = eager_logits(checkpoint.policy, spec, *batch_inputs(spec, batch, 1))
@@ -157,6 +191,19 @@ def _independent(spec: PolicySpec, runner: Runner, checkpoint: Checkpoint | None
             f"a row's answer depends on the others in its batch, by {worst:.3g}, allowed {allowed:.3g}{hint}"
         )
     return f"each alone and in another order differs by {worst:.2e}"
+
+
+def _in_units(
+    checkpoint: Checkpoint, runner: Runner, tolerance: Tolerance, observations: Observations | None, continues: bool
+) -> str:
+    spec = checkpoint.spec
+    if observations is None:
+        batches = made_up_batches(spec, continues=continues)
+    else:
+        batches = logged_batches(spec, [*observations.calibrate, *observations.judge], continues=continues)
+    errors = unit_errors(checkpoint, runner, batches, tolerance.bounds(spec))
+    check_errors(errors, spec.precision)
+    return ", ".join(f"{error.unit}: p99 {error.p99:.2e}, max {error.max:.2e}" for error in errors)
 
 
 def _origin(spec: PolicySpec, checkpoint: Checkpoint) -> str:
@@ -177,7 +224,7 @@ def _origin(spec: PolicySpec, checkpoint: Checkpoint) -> str:
 
 def _trained(spec: PolicySpec) -> dict[str, Any]:
     """What an export leaves as it was."""
-    left = {"instruction", "golden", "checkpoint_sha256", "exporter", "libraries"}
+    left = {"instruction", "precision", "golden", "checkpoint_sha256", "exporter", "libraries"}
     return {field: value for field, value in msgspec.structs.asdict(spec).items() if field not in left}
 
 

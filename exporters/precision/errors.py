@@ -17,7 +17,16 @@ from vla_runtime.core.types import F32, U8
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.infer import eager_chunk
 
-__all__ = ["WORST", "Batch", "UnitError", "check_errors", "logged_batches", "made_up_batches", "unit_errors"]
+__all__ = [
+    "WORST",
+    "Batch",
+    "UnitError",
+    "check_errors",
+    "errors_by_unit",
+    "logged_batches",
+    "made_up_batches",
+    "unit_errors",
+]
 
 WORST = 4.0
 """The largest error may be this many times the bound, which 99 in 100 values keep."""
@@ -98,7 +107,11 @@ def unit_errors(
     ]
     if any(given.shape != expected.shape or not np.isfinite(given).all() for given, expected in pairs):
         return [UnitError(unit, *[float("inf")] * 3, bound) for unit, bound in bounds.items()]
-    errors = np.concatenate([np.abs(given - expected) for given, expected in pairs])
+    return errors_by_unit(spec, np.concatenate([np.abs(given - expected) for given, expected in pairs]), bounds)
+
+
+def errors_by_unit(spec: PolicySpec, errors: F32, bounds: Mapping[str, float]) -> list[UnitError]:
+    """Sum up ``errors`` f32[..., A], absolute, of each unit in ``bounds``."""
     found = []
     for unit, bound in bounds.items():
         those = errors[..., [index for index, action in enumerate(spec.actions) if action.unit == unit]]

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporters.precision.success import EPISODES, parse_evaluation
-from exporters.precision.tolerance import SHARE, Tolerance, parse_tolerance
+from exporters.precision.tolerance import DEFAULT, FULL_TOLERANCE, SHARE, Tolerance, full_tolerance, parse_tolerance
 from vla_runtime.cli.common import print_json, teller
 from vla_runtime.core.errors import ConfigError, PolicyFileError
 
 if TYPE_CHECKING:
     from exporters.precision.reduced import Reduced
 
-__all__ = ["FULL_TOLERANCE", "add_precision", "export_with", "full_tolerance"]
-
-FULL_TOLERANCE = 1e-5
+__all__ = ["add_precision", "export_with", "full_precision", "tolerance_of"]
 
 
 def add_precision(options: argparse.ArgumentParser) -> None:
@@ -45,7 +43,7 @@ def add_precision(options: argparse.ArgumentParser) -> None:
     )
 
 
-def full_tolerance(args: argparse.Namespace) -> float:
+def full_precision(args: argparse.Namespace) -> float:
     """The tolerance of an f32 file.
 
     Raises:
@@ -54,17 +52,21 @@ def full_tolerance(args: argparse.Namespace) -> float:
     for option in ("calibrate", "evaluate"):
         if getattr(args, option) is not None:
             raise ConfigError("this is about a reduced precision, expected --precision beside it", f"--{option}")
-    if args.tolerance is None:
-        return FULL_TOLERANCE
-    given = parse_tolerance(args.tolerance)
-    if given.every is None:
-        raise ConfigError(f"{args.tolerance!r} given, expected one number: units are for a --precision", "--tolerance")
-    return given.every
+    return full_tolerance(tolerance_of(args))
+
+
+def tolerance_of(args: argparse.Namespace) -> Tolerance:
+    """What ``--tolerance`` asks for.
+
+    Raises:
+        ConfigError: it is neither a number nor numbers by unit.
+    """
+    return DEFAULT if args.tolerance is None else parse_tolerance(args.tolerance)
 
 
 def export_with(args: argparse.Namespace, targets: dict[str, Path]) -> int:
     """``vla-export --precision`` with a reduced one; returns the exit code."""
-    tolerance = Tolerance() if args.tolerance is None else parse_tolerance(args.tolerance)
+    tolerance = tolerance_of(args)
     evaluation = None if args.evaluate is None else parse_evaluation(args.evaluate)
     if list(targets) != ["onnx"]:
         raise PolicyFileError(

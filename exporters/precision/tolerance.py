@@ -9,8 +9,10 @@ from math import isfinite
 from vla_runtime.core.errors import ConfigError, choices
 from vla_runtime.core.spec import PolicySpec
 
-__all__ = ["DEFAULT", "SHARE", "Tolerance", "parse_tolerance"]
+__all__ = ["DEFAULT", "FULL_TOLERANCE", "SHARE", "Tolerance", "full_tolerance", "parse_tolerance"]
 
+FULL_TOLERANCE = 1e-5
+"""Of an f32 file."""
 SHARE = 0.01
 """Of the widest range among the actions of a unit: the bound where none is given."""
 
@@ -60,6 +62,18 @@ def parse_tolerance(text: str) -> Tolerance:
         return Tolerance(_positive(text))
     pairs = [part.partition("=") for part in text.split(",")]
     return Tolerance(None, {unit.strip(): _positive(value) for unit, _, value in pairs})
+
+
+def full_tolerance(given: Tolerance) -> float:
+    """What was asked for of an f32 file.
+
+    Raises:
+        ConfigError: it is by unit.
+    """
+    if given.by_unit:
+        units = ", ".join(given.by_unit)
+        raise ConfigError(f"a bound in {units} given, expected one number: units are for a --precision", "--tolerance")
+    return FULL_TOLERANCE if given.every is None else given.every
 
 
 def _positive(text: str) -> float:

@@ -21,6 +21,8 @@ from exporters.precision.observations import Observation, Observations
 from exporters.precision.reduced import PRECISIONS, Reduced, export_reduced
 from exporters.precision.success import Evaluation, Success, check_success, parse_evaluation
 from exporters.precision.tolerance import SHARE, Tolerance, parse_tolerance
+from exporters.told import told
+from exporters.verify import verify
 from vla_runtime.core.errors import ConfigError, PolicyFileError
 from vla_runtime.core.sampling import Sampling
 from vla_runtime.learn.checkpoint import Checkpoint, save_checkpoint
@@ -262,3 +264,42 @@ def test_a_reduced_file_runs_batches_of_any_size(arm, made, precision: str) -> N
     runner = open_onnx(made[precision].path)
     for batch in logged_batches(arm.spec, seen(arm).judge, sizes=(5, 11)):
         assert runner(batch.images, batch.state, batch.ids(arm.spec)).shape == (len(batch.texts), 8, 4)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_verifying_a_reduced_file_judges_it_in_action_units(arm, made, precision: str, tmp_path: Path) -> None:
+    other = replace(arm, policy=_build("continuous", {"front": (24, 20), "wrist": (16, 16)}, architecture="visuomotor",
+                                       sizes=SIZES).policy)  # fmt: skip
+    for parameter in other.policy.parameters():
+        parameter.data.mul_(-1.0)
+    path, shown = made[precision].path, seen(arm)
+    found = verify(path, arm, observations=shown)
+    assert found.passed, found.checks
+    assert [check.name for check in found.checks] == ["contract", "golden", "batches", "rows", "origin", "parity"]
+    assert "rad: p99" in found.checks[-1].detail
+    assert [check.name for check in verify(path, other, observations=shown).checks if not check.passed] == ["parity"]
+    strict = verify(path, arm, observations=shown, tolerance=Tolerance(1e-9))
+    assert "parity" in [check.name for check in strict.checks if not check.passed]
+
+
+def test_verifying_says_if_eight_bits_make_a_row_depend_on_its_batch(made) -> None:
+    rows = {check.name: check for check in verify(made["int8-dynamic"].path, tolerance=Tolerance(1e-6)).checks}["rows"]
+    assert not rows.passed
+    assert "a row's answer depends on the others in its batch, by" in rows.detail
+
+
+def test_a_reduced_file_of_a_prompt_is_told_like_the_full_one(quick, tmp_path: Path) -> None:
+    policy = _build(
+        "continuous", {"front": (16, 16)}, architecture="act", sizes={"hidden_dim": 64, "width": 32, "layers": 1}
+    )
+    for kind, text in (("fixed", "go right"), ("tokens", None)):
+        asked = told(policy, kind, text)
+        done = export_reduced(asked, tmp_path / f"{kind}.onnx", "fp16", tolerance=Tolerance(0.05))
+        onnx = OnnxPolicy(done.path)
+        assert (onnx.spec.instruction.kind, onnx.spec.precision) == (kind, "fp16")
+        check_golden(onnx)
+
+
+def test_a_bound_by_unit_is_no_bound_of_an_fp32_file(full) -> None:
+    with pytest.raises(ConfigError, match="expected one number"):
+        verify(full.path, tolerance=Tolerance(None, {"rad": 1.0}))
