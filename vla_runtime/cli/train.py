@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vla_runtime.cli.common import command, parser
 from vla_runtime.cli.train_bc import add_bc, bc
 from vla_runtime.cli.train_collect import add_collect, collect
+from vla_runtime.cli.train_grpo import add_grpo, grpo
 from vla_runtime.cli.train_inspect import add_inspect, inspect
 from vla_runtime.cli.train_recipe import add_recipe, recipe
 from vla_runtime.cli.train_store import add_store, store
@@ -30,7 +31,7 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
-    methods = {"collect": collect, "bc": bc, "recipe": recipe, "store": store, "inspect": inspect}
+    methods = {"collect": collect, "bc": bc, "grpo": grpo, "recipe": recipe, "store": store, "inspect": inspect}
     body = methods[args.method]
     return command("vla-train", lambda: body(args), args.json)
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     methods = options.add_subparsers(dest="method", required=True, metavar="METHOD")
     add_collect(methods)
     add_bc(methods)
+    add_grpo(methods)
     add_recipe(methods)
     add_store(methods)
     add_inspect(methods)

@@ -9,7 +9,7 @@ from vla_runtime.core.spec import Head
 __all__ = ["DEFAULT", "HEADS"]
 
 HEADS: Mapping[str, tuple[Head, ...]] = {
-    "visuomotor": ("continuous",),
+    "visuomotor": ("continuous", "tokens"),
     "flow": ("flow",),
     "act": ("continuous",),
     "tiny": ("continuous", "tokens"),

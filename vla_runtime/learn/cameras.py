@@ -78,10 +78,11 @@ class SightedPolicy(FusedPolicy):
         keypoints: for each camera.
 
     Raises:
-        ValueError: no camera, or a token head.
+        ValueError: no camera, or a head that the policy does not have.
     """
 
     features: int
+    heads: tuple[str, ...] = ("continuous",)
 
     def __init__(
         self,
@@ -99,11 +100,11 @@ class SightedPolicy(FusedPolicy):
         **vla: object,
     ) -> None:
         name = type(self).__name__
-        if action_head != "continuous":
-            raise ValueError(f"a {name} has a 'continuous' head, {action_head!r} given: the tiny policy has it")
+        if action_head not in self.heads:
+            raise ValueError(f"a {name} has a {' or '.join(map(repr, self.heads))} head, {action_head!r} given")
         if not cameras:
             raise ValueError(f"a {name} needs a camera, none given")
-        super().__init__(action_dim=action_dim, chunk_size=chunk_size, action_head="continuous", device=device, **vla)
+        super().__init__(action_dim=action_dim, chunk_size=chunk_size, action_head=action_head, device=device, **vla)
         self.cameras = tuple(cameras)
         self.text_vocab = int(text_vocab)
         self.text_embedding = nn.Embedding(text_vocab, text_dim)

@@ -36,6 +36,8 @@ class FusedPolicy(VLAWrapperBase):
     """Whether its chunks are drawn, from noise."""
     reads_tokens: bool = False
     """Whether it has a text encoder: ``fuse`` then takes the tokens i64[B, L] of a text in the place of its id too."""
+    temperature: float = 1.0
+    """Logits of a token head are divided by it: below 1 tokens are drawn nearer to the most likely one."""
 
     def fuse(self, images: Sequence[Tensor], state: Tensor | None, ids: Tensor, **given: object) -> Tensor:
         """f32[B, 3, H, W] in 0..1 for each of ``cameras``, f32[B, S] (None without ``use_state``) and i64[B] to the
@@ -70,6 +72,9 @@ class FusedPolicy(VLAWrapperBase):
     def _predict(self, tensordict: TensorDictBase) -> Tensor:
         batch = self._images(self._get_image(tensordict))[0].shape[:-3]
         return self.fuse(*self.inputs(tensordict), **self._given(tensordict)).reshape(*batch, -1)
+
+    def _predict_logits(self, tensordict: TensorDictBase) -> Tensor:
+        return super()._predict_logits(tensordict) / self.temperature
 
     def _given(self, tensordict: TensorDictBase) -> dict[str, object]:
         """Further arguments of ``fuse``, with one batch dimension."""

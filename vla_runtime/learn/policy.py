@@ -45,10 +45,10 @@ def build_policy(
     """An untrained policy for ``spec``, its lazy layers already sized.
 
     ``tiny`` takes the sizes ``hidden_dim``, ``text_dim`` and ``num_bins`` (of the token head, whose bins divide the
-    range of the actions in the contract, normalised); ``visuomotor`` takes ``channels``, ``keypoints``, ``hidden_dim``
-    and ``text_dim``, ``flow`` those and ``sampling_steps``, ``act`` takes ``hidden_dim`` (of the layers in between),
-    ``width``, ``layers`` and ``heads``. ``lerobot`` is a policy of that package, see ``lerobot_policy``. ``seed`` fixes
-    the weights without touching the global generator.
+    range of the actions in the contract, normalised); ``visuomotor`` takes ``channels``, ``keypoints``, ``hidden_dim``,
+    ``text_dim`` and ``num_bins``, ``flow`` those before the last and ``sampling_steps``, ``act`` takes ``hidden_dim``
+    (of the layers in between), ``width``, ``layers`` and ``heads``. ``lerobot`` is a policy of that package, see
+    ``lerobot_policy``. ``seed`` fixes the weights without touching the global generator.
 
     Raises:
         ValueError: an unknown architecture, no camera or no state input, an instruction that comes as tokens to a
@@ -106,7 +106,19 @@ def _tiny(spec: PolicySpec, *, hidden_dim: int = 64, text_dim: int = 16, num_bin
     return policy
 
 
-def _sighted(kind: Callable[..., SightedPolicy], spec: PolicySpec, **sizes: int) -> SightedPolicy:
+def _visuomotor(spec: PolicySpec, *, num_bins: int = 128, **sizes: int) -> SightedPolicy:
+    if spec.head != "tokens":
+        return _sighted(VisuomotorPolicy, spec, **sizes)
+    tokens = {
+        "action_head": "tokens",
+        "vocab_size": num_bins,
+        "action_tokenizer": tokenizer(spec, num_bins),
+        "output_mode": "both",
+    }
+    return _sighted(VisuomotorPolicy, spec, **tokens, **sizes)
+
+
+def _sighted(kind: Callable[..., SightedPolicy], spec: PolicySpec, **sizes: object) -> SightedPolicy:
     return kind(
         {camera.name: (camera.height, camera.width) for camera in spec.cameras},
         state_dim=len(spec.state),
@@ -139,7 +151,7 @@ def _act(
 
 ARCHITECTURES: Mapping[str, Callable[..., FusedPolicy]] = {
     "tiny": _tiny,
-    "visuomotor": partial(_sighted, VisuomotorPolicy),
+    "visuomotor": _visuomotor,
     "flow": partial(_sighted, FlowPolicy),
     "act": _act,
 }

@@ -70,9 +70,9 @@ class Scaling:
         names = [entry.name for entry in self.spec.state] if self.spec else []
         return StateNorm(self.state_mean, self.state_std, self.state_limit, names, in_keys=[STATE])
 
-    def env_action(self) -> ActionNorm:
-        """Denormalises the policy's action on its way into an env."""
-        return self._action_norm(in_keys_inv=[ACTION])
+    def env_action(self, key: NestedKey = ACTION) -> ActionNorm:
+        """Denormalises the policy's action, or chunk, on its way into an env."""
+        return self._action_norm(in_keys=[], in_keys_inv=[key])
 
     def data_chunk(self, key: NestedKey = CHUNK) -> ActionNorm:
         """Normalises stored chunks on a replay buffer's sample path; ``extend`` keeps them raw."""

@@ -6,6 +6,7 @@ The state holds the last executed action and the target; success is four execute
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from tensordict import TensorDict
@@ -17,7 +18,7 @@ from vla_runtime.core.instructions import sha1_mod
 from vla_runtime.learn.contract import TaskFacts
 from vla_runtime.learn.keys import ACTION, EXECUTED, IMAGE, INSTRUCTION_ID, STATE
 
-__all__ = ["ACTION_DIM", "CAMERA", "IMAGE_SIZE", "JOINTS", "PERIOD_NS", "TARGETS", "collect", "facts", "make_env"]
+__all__ = ["ACTION_DIM", "CAMERA", "IMAGE_SIZE", "JOINTS", "MAX_NOISE", "PERIOD_NS", "SIZES", "TARGETS", "collect", "facts", "make_env"]
 
 ACTION_DIM = 4
 IMAGE_SIZE = 16
@@ -26,23 +27,24 @@ PERIOD_NS = 20_000_000
 JOINTS = tuple(f"a{i}" for i in range(ACTION_DIM))
 TARGETS = tuple(f"target{i}" for i in range(ACTION_DIM))
 INSTRUCTION = "push the T-shaped block onto the target"
-_MAX_NOISE = 0.6
+MAX_NOISE = 0.6
+SIZES: dict[str, Any] = {
+    "action_dim": ACTION_DIM,
+    "state_dim": 2 * ACTION_DIM,
+    "image_shape": (3, IMAGE_SIZE, IMAGE_SIZE),
+    "instruction": INSTRUCTION,
+    "success_steps": 4,
+    "success_tol": 0.1,
+}
+"""What ToyVLAEnv is made with, unless something else is asked for."""
 
 
 def make_env(
     batch: Sequence[int] = (), *, seed: int | None = None, success_steps: int = 4, tolerance: float = 0.1
 ) -> ToyVLAEnv:
     """ToyVLAEnv with 4 actions, 8 state entries and a 3x16x16 image; ``batch`` vectorises it."""
-    return ToyVLAEnv(
-        action_dim=ACTION_DIM,
-        state_dim=2 * ACTION_DIM,
-        image_shape=(3, IMAGE_SIZE, IMAGE_SIZE),
-        instruction=INSTRUCTION,
-        success_steps=success_steps,
-        success_tol=tolerance,
-        batch_size=tuple(batch),
-        seed=seed,
-    )
+    sizes = SIZES | {"success_steps": success_steps, "success_tol": tolerance}
+    return ToyVLAEnv(**sizes, batch_size=tuple(batch), seed=seed)
 
 
 def facts(chunk_length: int = 8) -> TaskFacts:
@@ -68,7 +70,7 @@ def collect(episodes: int = 256, steps: int = 24, *, seed: int = 0, text_vocab: 
     that succeed begin anew inside their row and are marked in ``("next", "done")``.
     """
     noise = torch.Generator().manual_seed(seed)
-    scale = _MAX_NOISE * torch.rand(episodes, 1, generator=noise)
+    scale = MAX_NOISE * torch.rand(episodes, 1, generator=noise)
 
     def oracle(state: Tensor) -> tuple[Tensor, Tensor]:
         target = state[..., ACTION_DIM:]
