@@ -15,6 +15,7 @@ from vla_runtime.learn.cameras import SpatialSoftmax
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
 from vla_runtime.learn.policy import build_policy
+from vla_runtime.learn.token_head import TokenHead
 from vla_runtime.learn.visuomotor import VisuomotorPolicy
 
 SIDES = st.integers(1, 12)
@@ -94,10 +95,44 @@ def test_two_cameras_of_224_pixels_stay_below_five_million_parameters() -> None:
     assert sum(parameter.numel() for parameter in policy.parameters()) < 5_000_000
 
 
-def test_the_token_head_is_refused() -> None:
-    tokens = msgspec.structs.replace(spec_of((16, 16)), head="tokens")
-    with pytest.raises(ValueError, match="has a 'continuous' head, 'tokens' given"):
-        build_policy(tokens, "visuomotor")
+def test_a_head_that_it_does_not_have_is_refused() -> None:
+    flow = msgspec.structs.replace(spec_of((16, 16)), head="flow")
+    with pytest.raises(ValueError, match="has a 'continuous' or 'tokens' head, 'flow' given"):
+        build_policy(flow, "visuomotor")
+    with pytest.raises(ValueError, match="has a 'continuous' or 'tokens' head, 'flow' given"):
+        VisuomotorPolicy({"eye": (16, 16)}, state_dim=1, action_dim=2, chunk_size=3, action_head="flow")
+
+
+def test_the_token_head_tells_the_bins_of_the_chunk_that_it_gives() -> None:
+    spec = msgspec.structs.replace(spec_of((16, 16), (8, 12)), head="tokens")
+    policy = build_policy(spec, "visuomotor", seed=0, num_bins=32)
+    out = policy(inputs_of(spec))
+    tokens = out["vla_action", "tokens"]
+    assert tokens.shape == (2, spec.chunk_length, 4)
+    assert tokens.max() < 32
+    assert torch.equal(out[CHUNK], policy.action_tokenizer.decode(tokens))
+    assert out["vla_action", "log_probs"].shape == (2,)
+
+
+def test_each_number_of_a_chunk_has_its_own_logits() -> None:
+    head = TokenHead(5, rows=3, actions=2, bins=4)
+    features = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    logits = head(features).unflatten(-1, (3, 2, 4))
+    project = head.project(features).unflatten(-1, (3, 2, -1))
+    for row in range(3):
+        for action in range(2):
+            expected = project[:, row, action] @ head.bins[action] + head.bias[action]
+            torch.testing.assert_close(logits[:, row, action], expected)
+
+
+def test_a_lower_temperature_sharpens_what_is_drawn_and_leaves_the_likeliest() -> None:
+    spec = msgspec.structs.replace(spec_of((16, 16)), head="tokens")
+    policy = build_policy(spec, "visuomotor", seed=0, num_bins=32)
+    cold = policy.get_new_version(temperature=0.25)
+    with torch.no_grad():
+        warm_logits, cold_logits = (p.get_dist(inputs_of(spec)).base_dist.logits for p in (policy, cold))
+    assert torch.equal(warm_logits.argmax(-1), cold_logits.argmax(-1))
+    assert (cold_logits.exp().amax(-1) > warm_logits.exp().amax(-1)).all()
 
 
 def test_without_a_state_it_works_on_what_it_sees() -> None:

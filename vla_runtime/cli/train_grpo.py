@@ -17,7 +17,6 @@ from vla_runtime.core.errors import ConfigError, MissingExtra
 if TYPE_CHECKING:
     from vla_runtime.learn.grpo.recipe import GrpoRecipe
     from vla_runtime.learn.grpo.training import Grpo
-    from vla_runtime.learn.runs.run import RunReport
 
 __all__ = ["add_grpo", "grpo"]
 
@@ -32,8 +31,8 @@ The checkpoint to begin with needs a token head (vla-train bc --head tokens). A 
 vla-eval: the runtime's own loop, in virtual time. Then: vla-export the checkpoint."""
 _OF_RECIPE = (
     "env", "robot", "task", "init", "iterations", "groups", "group_size", "lanes", "workers", "collectors", "seconds",
-    "exam_seconds", "replan_interval", "latency_ms", "epochs", "batch_size", "lr", "temperature", "seed", "threads", "evaluate_every",
-    "episodes", "target_score",
+    "exam_seconds", "replan_interval", "latency_ms", "epochs", "batch_size", "lr", "temperature", "seed", "threads",
+    "evaluate_every", "episodes", "target_score",
 )  # fmt: skip
 _COUNTS = (
     "iterations", "groups", "lanes", "workers", "replan_interval", "epochs", "batch_size", "threads",

@@ -18,7 +18,19 @@ from vla_runtime.core.instructions import sha1_mod
 from vla_runtime.learn.contract import TaskFacts
 from vla_runtime.learn.keys import ACTION, EXECUTED, IMAGE, INSTRUCTION_ID, STATE
 
-__all__ = ["ACTION_DIM", "CAMERA", "IMAGE_SIZE", "JOINTS", "MAX_NOISE", "PERIOD_NS", "SIZES", "TARGETS", "collect", "facts", "make_env"]
+__all__ = [
+    "ACTION_DIM",
+    "CAMERA",
+    "IMAGE_SIZE",
+    "JOINTS",
+    "MAX_NOISE",
+    "PERIOD_NS",
+    "SIZES",
+    "TARGETS",
+    "collect",
+    "facts",
+    "make_env",
+]
 
 ACTION_DIM = 4
 IMAGE_SIZE = 16

@@ -12,7 +12,7 @@ H, A = 4, 2
 
 
 def rounds(ends: list[int], success: list[bool], steps: int = 3, rows: int = H) -> TensorDict:
-    """Episodes that end after ``ends`` steps; what follows claims to succeed too. The state is the place of the chunk."""
+    """Episodes that end after ``ends`` steps; what follows claims to succeed too. The state is the chunk's place."""
     count = len(ends)
     data = TensorDict(batch_size=[count, steps])
     data[IMAGE] = torch.zeros(count, steps, 3, 2, 2, dtype=torch.uint8)

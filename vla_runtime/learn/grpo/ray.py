@@ -17,9 +17,7 @@ __all__ = ["ray_collector"]
 _ACTOR_BYTES = 1 << 30
 
 
-def ray_collector(
-    makers: Sequence[Callable[[], EnvBase]], policy: Awake, settings: Mapping[str, Any]
-) -> BaseCollector:
+def ray_collector(makers: Sequence[Callable[[], EnvBase]], policy: Awake, settings: Mapping[str, Any]) -> BaseCollector:
     """A collector of which every batch holds one round of each environment, in their order.
 
     It joins the cluster at RAY_ADDRESS, or starts one on this machine that listens on loopback alone and reports to
@@ -30,9 +28,8 @@ def ray_collector(
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        from torchrl.collectors.distributed import RayCollector
-
         import ray  # noqa: F401
+        from torchrl.collectors.distributed import RayCollector
     except ImportError as error:
         raise MissingExtra("--collectors ray", "ray") from error
     local = {"num_cpus": len(makers), "_node_ip_address": "127.0.0.1"} if "RAY_ADDRESS" not in os.environ else {}

@@ -75,7 +75,8 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if self.groups * self.group_size % self.lanes:
             raise ConfigError(
-                f"{self.groups} of {self.group_size} episodes do not fill whole rounds of {self.lanes} lanes", "$.groups"
+                f"{self.groups} of {self.group_size} episodes do not fill whole rounds of {self.lanes} lanes",
+                "$.groups",
             )
 
     @property

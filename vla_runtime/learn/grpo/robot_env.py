@@ -15,13 +15,13 @@ from torchrl.data import Binary, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from vla_runtime.app.config import RobotConfig
-from vla_runtime.app.simulate import Latency, Outcome, Scenario, instructions_of, open_demonstrator
+from vla_runtime.app.simulate import AT_ONCE, Latency, Outcome, Scenario, instructions_of, open_demonstrator
 from vla_runtime.core.errors import Fault
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import U8
+from vla_runtime.learn.grpo.awake import AWAKE
 from vla_runtime.learn.grpo.lane import Lane, Seen
 from vla_runtime.learn.grpo.samples import ROWS
-from vla_runtime.learn.grpo.awake import AWAKE
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
 
 __all__ = ["Plan", "RobotEnv"]
@@ -43,7 +43,7 @@ class Plan:
     chunks: int
     replan_interval: int
     first_seed: int
-    latency: Latency = Latency()
+    latency: Latency = AT_ONCE
     max_seconds: float = 60.0
     groups: int | None = None
 

@@ -27,7 +27,8 @@ class GroupedToy(ToyVLAEnv):
     easy to the hard ones by itself.
 
     An episode is a chunk, and begins after an action that was somewhere around the target, as demonstrations do: what a
-    policy may be shown in the middle of the task. ``rows`` says how many actions of the chunk were executed. The picture, which is noise, is that of its beginning.
+    policy may be shown in the middle of the task. ``rows`` says how many actions of the chunk were executed. The
+    picture, which is noise, is that of its beginning.
 
     It shows the instruction's integer id, not its text, which would cost more than the step itself.
     """
