@@ -206,12 +206,15 @@ def _trained(
         "end": report.end,
         "run": report.as_json() if args.run is not None else None,
     }
-    before = f"{start['success']:.3f} before, " if start else ""
-    line = (
-        f"{model}: success, greedy, over {recipe.episodes} episodes: {before}{report.best_score:.3f} after "
-        f"{report.best_step} of {report.steps} iterations, {seconds:.0f} s"
-    )
-    return answer, line
+    return answer, f"{model}: {_success(answer, report)}, {report.steps} iterations, {seconds:.0f} s"
+
+
+def _success(answer: dict[str, Any], report: RunReport) -> str:
+    if report.best_score is None:
+        return "not evaluated yet"
+    before = "" if answer["start"] is None else f"{answer['start']:.3f} before, "
+    after = f"{report.best_score:.3f} after {report.best_step} iterations"
+    return f"success, greedy, over {answer['episodes']} episodes: {before}{after}"
 
 
 def _option(name: str) -> str:

@@ -20,6 +20,8 @@ from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, LOG_PROBS, STATE, TOKE
 __all__ = ["Backend", "Rollouts", "acting", "iteration_seed"]
 
 Backend = Literal["local", "ray"]
+_ENDLESS = 1 << 60
+"""Frames; RayCollector takes -1, which means it elsewhere, for none at all."""
 _KEPT = (IMAGE, STATE, INSTRUCTION_ID, TOKENS, LOG_PROBS, ("next", "success"), ("next", "done"), ("next", ROWS))
 
 
@@ -65,7 +67,7 @@ class Rollouts:
         self._policy = Awake(acting(policy, temperature))
         settings = {
             "frames_per_batch": episodes * steps,
-            "total_frames": -1,
+            "total_frames": _ENDLESS,
             "exploration_type": ExplorationType.DETERMINISTIC if greedy else ExplorationType.RANDOM,
             "reset_at_each_iter": fresh,
         }
