@@ -17,6 +17,7 @@ from vla_runtime.core.errors import ConfigError, MissingExtra
 if TYPE_CHECKING:
     from vla_runtime.learn.grpo.recipe import GrpoRecipe
     from vla_runtime.learn.grpo.training import Grpo
+    from vla_runtime.learn.runs.run import RunReport
 
 __all__ = ["add_grpo", "grpo"]
 
