@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -64,8 +64,19 @@ def do(jobs: list[bytes], workers: int, setup: bytes = b"setup") -> list[tuple[i
     return found
 
 
+@pytest.fixture(autouse=True)
+def _others() -> Iterator[None]:
+    """Tests of other files may have left a process of theirs, torch's resource tracker for one."""
+    OTHERS[:] = psutil.Process().children()
+    yield
+    OTHERS.clear()
+
+
+OTHERS: list[psutil.Process] = []
+
+
 def children() -> list[psutil.Process]:
-    return psutil.Process().children()
+    return [child for child in psutil.Process().children() if child not in OTHERS]
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -1,10 +1,12 @@
-"""The architectures that can be trained, and their heads. No torch: command lines offer them before it is loaded."""
+"""The architectures that can be trained, and their heads. Command lines offer them before anything is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from vla_runtime.core.spec import Head
+if TYPE_CHECKING:
+    from vla_runtime.core.spec import Head
 
 __all__ = ["DEFAULT", "HEADS"]
 
