@@ -127,6 +127,7 @@ def test_vla_run_check_prints_the_documented_keys_and_the_same_when_it_refuses(w
     "vla-train bc --env toy --out a/b.pt",
     "vla-train collect --robot tracker --task sleep --episodes 1 --out a",
     "vla-train recipe --robot tracker --task sleep --out a",
+    "vla-train grpo --robot arm --task reach",
     "vla-train store --data nothing --out a",
     "vla-train inspect nothing",
     "vla-eval --robot tracker --task sleep",
@@ -214,6 +215,13 @@ def test_vla_train_collect_prints_the_documented_keys(work: Path) -> None:
     report = last_line(run("vla-train collect --robot tracker --task track --episodes 3 --out c --json", work).stdout)
     compare("vla-train collect", report)
     assert sorted(path.name for path in (work / "c").iterdir()) == [f"track-00000{seed}.mcap" for seed in range(3)]
+
+
+def test_vla_train_grpo_prints_the_documented_keys(work: Path) -> None:
+    sizes = "--iterations 1 --groups 4 --group-size 4 --episodes 4 --threads 1"
+    compare("vla-train grpo", last_line(run(f"vla-train grpo --env toy {sizes} --out g.pt --json", work).stdout))
+    more = f"{sizes} --init g.pt --run g --json"
+    compare("vla-train grpo", last_line(run(f"vla-train grpo --env toy {more}", work).stdout))
 
 
 def test_vla_train_store_prints_the_documented_keys(work: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from .markdown import PAGES, ROOT, anchors, links, run
 
 PROGRAMS = ("vla-run", "vla-host", "vla-replay", "vla-eval", "vla-train", "vla-export")
-SUBCOMMANDS = {"vla-train": ("bc", "collect", "inspect", "store")}
+SUBCOMMANDS = {"vla-train": ("bc", "collect", "grpo", "inspect", "store")}
 UNITS = sorted((ROOT / "deploy").glob("*.service"))
 by_name = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
