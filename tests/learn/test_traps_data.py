@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from tensordict import NonTensorStack, TensorDict
-from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
+from torchrl.data import LazyMemmapStorage, LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 from torchrl.data.vla import RobotDatasetMetadata, UniformActionTokenizer, VocabTailActionTokenizer
 from torchrl.data.vla import validate_vla_tensordict as bare_validate
 from torchrl.envs.transforms import ActionChunkTransform, ActionScaling, Transform
@@ -29,8 +29,12 @@ from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.scaling import STD_FLOOR, Scaling
 from vla_runtime.learn.schema import RobotMetadata, SchemaError, SchemaFacts, find_problems, to_nested, to_root
 from vla_runtime.learn.slices import SliceChunks
+from vla_runtime.learn.store.open import open_store
+from vla_runtime.learn.store.write import write_store
 from vla_runtime.learn.summary import Summary
 from vla_runtime.learn.tokens import UniformTokenizer, VocabTailTokenizer
+
+from .recorded import TEXTS, Recorded
 
 FACTS = SchemaFacts(("x", "y", "z"), ("a", "b"), 4, {"front": (6, 8)})
 
@@ -224,3 +228,23 @@ def test_texts_are_slow_to_index_and_fail_on_an_empty_mask_and_ids_are_not() -> 
     samples = chunked(toy.collect(2, 3), 8)
     assert INSTRUCTION_ID in samples
     assert INSTRUCTION not in samples
+
+
+def test_a_memory_mapped_storage_gives_the_first_text_for_all_and_ids_and_plain_memory_maps_do_not(
+    tmp_path: Path,
+) -> None:
+    texts = ["pick", "place", "push"]
+    data = TensorDict({INSTRUCTION: NonTensorStack(*texts), INSTRUCTION_ID: torch.arange(3)}, [3])
+    bare = LazyMemmapStorage(3, scratch_dir=tmp_path / "bare")
+    buffer = TensorDictReplayBuffer(storage=bare, batch_size=3)
+    buffer.extend(data)
+    stored = buffer[:]
+    assert list(stored[INSTRUCTION]) == ["pick"] * 3
+    assert stored[INSTRUCTION_ID].tolist() == [0, 1, 2]
+    data.memmap(str(tmp_path / "plain"))
+    assert list(TensorDict.load_memmap(tmp_path / "plain")[INSTRUCTION]) == texts
+    source = Recorded([2, 1])
+    write_store(source, tmp_path / "ours")
+    ours, encoding = open_store(tmp_path / "ours").samples, source.facts.encoding()
+    assert INSTRUCTION not in ours
+    assert ours[INSTRUCTION_ID].tolist() == [encoding.encode(text) for text in (TEXTS[0], TEXTS[0], TEXTS[1])]
