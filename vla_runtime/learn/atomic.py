@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vla_runtime.core.errors import PolicyFileError
 
-__all__ = ["check_target", "replacing"]
+__all__ = ["check_target", "replacing", "sync"]
 
 
 def check_target(path: Path) -> None:
@@ -34,17 +34,16 @@ def replacing(path: Path) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(draft)
         draft.replace(path)
-        _sync_directory(path.parent)
+        sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _sync_directory(folder: Path) -> None:
-    """The new name is on the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until ``path`` is on the disk: a file's bytes, or the names in a directory."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

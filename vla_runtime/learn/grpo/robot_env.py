@@ -135,8 +135,7 @@ class RobotEnv(EnvBase):
                     raise Fault(f"an episode ended before a plan was asked for: {news.cause.text}")
                 self._see(index, news)
         self._now["success"].zero_()
-        self._now[AWAKE] = torch.tensor([[lane.running] for lane in self._lanes])
-        return self._now.clone().update(self.full_done_spec.zero())
+        return self._shown().update(self.full_done_spec.zero())
 
     def _step(self, tensordict: TensorDictBase) -> TensorDict:
         chunks = tensordict.get(CHUNK).numpy()
@@ -146,11 +145,14 @@ class RobotEnv(EnvBase):
         for index, lane in enumerate(self._lanes):
             if lane.running:
                 ended[index] = self._see(index, lane.answer(np.ascontiguousarray(chunks[index])))
-        self._now[AWAKE] = torch.tensor([[lane.running] for lane in self._lanes])
         over = torch.full_like(ended, self._step_in_round >= self.plan.chunks)
-        out = self._now.clone()
+        out = self._shown()
         out["reward"] = out["success"].float()
         return out.update({"terminated": ended, "truncated": over & ~ended, "done": ended | over})
+
+    def _shown(self) -> TensorDict:
+        self._now[AWAKE] = torch.tensor([[lane.running] for lane in self._lanes])
+        return self._now.clone()
 
     def _see(self, index: int, news: Seen | Outcome) -> bool:
         """Take in what a lane shows; whether its episode is over."""

@@ -16,6 +16,7 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 
 from vla_runtime.core.errors import LogError
+from vla_runtime.learn.atomic import sync
 from vla_runtime.learn.contract import TaskFacts
 from vla_runtime.learn.moments import Moments
 from vla_runtime.learn.sets.source import Source
@@ -112,21 +113,13 @@ def _draft(directory: Path) -> Iterator[Path]:
         draft.mkdir()
         yield draft
         for path in (*draft.rglob("*"), draft):
-            _sync(path)
+            sync(path)
         draft.rename(directory)
-        _sync(directory.absolute().parent)
+        sync(directory.absolute().parent)
     except OSError as error:
         raise LogError(f"cannot write {directory}: {error.strerror}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
