@@ -456,7 +456,8 @@ def options_refusal(**options):
 
 
 def test_wrong_plug_in_options_are_refused_with_the_place_and_the_valid_ones():
-    assert options_refusal(speed=1) == "$.device.options.speed: unknown key; valid: cameras, endless, gl, rate_hz"
+    valid = "cameras, endless, gl, leniency, rate_hz"
+    assert options_refusal(speed=1) == f"$.device.options.speed: unknown key; valid: {valid}"
     assert options_refusal(rate_hz="x") == "$.device.options.rate_hz: expected `float`, got `str`"
     assert options_refusal(rate_hz=0) == "$.device.options.rate_hz: expected `float` >= 10.0, got 0"
     assert options_refusal(gl="egll").startswith(

@@ -32,8 +32,8 @@ The checkpoint to begin with needs a token head (vla-train bc --head tokens). A 
 vla-eval: the runtime's own loop, in virtual time. Then: vla-export the checkpoint."""
 _OF_RECIPE = (
     "env", "robot", "task", "init", "iterations", "groups", "group_size", "lanes", "workers", "collectors", "seconds",
-    "exam_seconds", "replan_interval", "latency_ms", "epochs", "batch_size", "lr", "temperature", "seed", "threads",
-    "evaluate_every", "episodes", "target_score",
+    "exam_seconds", "replan_interval", "latency_ms", "epochs", "batch_size", "lr", "temperature", "coherence",
+    "seed", "threads", "evaluate_every", "episodes", "target_score",
 )  # fmt: skip
 _COUNTS = (
     "iterations", "groups", "lanes", "workers", "replan_interval", "epochs", "batch_size", "threads",
@@ -67,6 +67,7 @@ def add_grpo(methods: Any) -> None:
     options.add_argument("--batch-size", type=int, metavar="N", help="chunks a gradient step")
     options.add_argument("--lr", type=float, metavar="X", help="learning rate of the first iteration; it falls to 0")
     options.add_argument("--temperature", type=float, metavar="X", help="of the tokens that are drawn")
+    options.add_argument("--coherence", type=float, metavar="X", help="share of their noise that lasts an episode")
     options.add_argument("--threads", type=int, metavar="N", help="of the computation (default: physical cores)")
     options.add_argument("--episodes", type=int, metavar="N", help="of an evaluation")
     options.add_argument("--evaluate-every", type=int, metavar="N", help="iterations; 0 for the last alone")
@@ -123,6 +124,8 @@ def _check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not 0 < value < float("inf"):
             raise ConfigError(f"{value} given, expected more than 0", _option(name))
+    if args.coherence is not None and not 0 <= args.coherence <= 1:
+        raise ConfigError(f"{args.coherence} given, expected 0 to 1", "--coherence")
     for name in ("latency_ms", "evaluate_every", "save_seconds", "max_seconds"):
         value = getattr(args, name)
         if value is not None and not 0 <= value < float("inf"):

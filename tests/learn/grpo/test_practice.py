@@ -12,6 +12,7 @@ from tensordict import TensorDict
 from vla_runtime.core.errors import ConfigError
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.grpo.build import grpo_training
+from vla_runtime.learn.grpo.exam import ToyExam
 from vla_runtime.learn.grpo.recipe import GrpoRecipe
 from vla_runtime.learn.grpo.rollouts import Rollouts, acting, iteration_seed
 from vla_runtime.learn.grpo.toy_env import toy_env
@@ -30,7 +31,7 @@ def practice(made: Checkpoint, iterations: int = 4, **changes: object) -> Grpo:
             [partial(toy_env, made.spec, lanes, SIZE)], made.policy, 0.3, episodes=lanes, steps=1, fresh=True
         )
 
-    return Grpo(made, opened, lambda made: {"score": 0.0}, Settings(**{**settings, **changes}), seed=3)
+    return Grpo(made, opened, ToyExam(8), Settings(**{**settings, **changes}), seed=3)
 
 
 def weights(made: Checkpoint) -> torch.Tensor:
@@ -125,6 +126,7 @@ def test_every_iteration_of_every_run_has_a_seed_of_its_own() -> None:
         ({"robot": "arm", "task": "reach"}, r"\$.init"),
         ({"robot": "arm", "init": "m.pt"}, r"\$.task"),
         ({"robot": "arm", "task": "reach", "init": "m.pt", "lanes": 20}, r"\$.lanes: 20 given"),
+        ({"robot": "arm", "task": "reach", "init": "m.pt", "levels": ({},) * 3}, r"\$.levels: 3 given"),
         ({"robot": "arm", "task": "reach", "init": "m.pt", "groups": 3}, r"\$.groups: 3 of 8"),
     ],
 )

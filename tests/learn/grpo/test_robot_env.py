@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -17,12 +18,12 @@ from vla_runtime.core.errors import ConfigError
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import F32, U8
 from vla_runtime.learn.checkpoint import Checkpoint
-from vla_runtime.learn.grpo.awake import AWAKE
-from vla_runtime.learn.grpo.build import robot_success
+from vla_runtime.learn.grpo.exam import RobotExam
+from vla_runtime.learn.grpo.explorer import AWAKE
 from vla_runtime.learn.grpo.lane import Lane, Seen
 from vla_runtime.learn.grpo.robot_env import Plan, RobotEnv
 from vla_runtime.learn.grpo.samples import ROWS
-from vla_runtime.learn.keys import CHUNK, IMAGE, STATE
+from vla_runtime.learn.keys import CHUNK, IMAGE, NOISE, STATE
 
 LANES, GROUP, CHUNKS = 4, 2, 12
 PLAN = Plan("track", LANES, GROUP, CHUNKS, replan_interval=4, first_seed=100)
@@ -158,7 +159,30 @@ def test_lanes_that_do_not_hold_whole_groups_are_refused() -> None:
 
 
 def test_success_is_measured_on_the_same_episodes_every_time(config: RobotConfig, weak: Checkpoint) -> None:
-    exam = Plan("track", 8, 1, 25, 4, 1_000_000, groups=16)
-    first, second = (robot_success(weak, config, exam, workers=1) for _ in range(2))
+    exam = RobotExam(config, Plan("track", 8, 1, 25, 4, 1_000_000), workers=1, episodes=12)
+    first, second = exam.success(weak), exam.success(weak)
+    exam.close()
     assert first == second
     assert 0.0 < first < 0.6
+
+
+def test_the_noise_of_an_episode_lasts_and_is_the_opposite_of_its_neighbours(env: RobotEnv) -> None:
+    now = env.reset()
+    noise = now[NOISE].clone()
+    assert torch.equal(noise[0::2], -noise[1::2])
+    assert not torch.equal(noise[0], noise[2])
+    for _ in range(CHUNKS - 1):
+        now[CHUNK] = on_target(env, now)
+        _, now = env.step_and_maybe_reset(now)
+        assert torch.equal(now[NOISE], noise)
+    now[CHUNK] = on_target(env, now)
+    _, now = env.step_and_maybe_reset(now)
+    assert not torch.equal(now[NOISE], noise), "the next round has begun"
+
+
+def test_groups_of_lanes_take_turns_at_the_levels(config: RobotConfig) -> None:
+    levels = ({"move_s": 1.0}, {})
+    plan = dataclasses.replace(PLAN, lanes=8, levels=levels)
+    options = [plan.device(lane, config).device.options for lane in range(8)]
+    own = config.device.options
+    assert options == [{**own, "move_s": 1.0}] * 2 + [own] * 2 + [{**own, "move_s": 1.0}] * 2 + [own] * 2

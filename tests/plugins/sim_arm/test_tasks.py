@@ -106,3 +106,10 @@ def test_without_a_command_no_time_counts_towards_the_task():
     for _ in range(3000):
         device.step(None)
     assert device.task() == (0, False, False)
+
+
+def test_the_more_lenient_the_sooner_it_is_reached():
+    steps = [run_expert(arm(leniency=leniency), 2, "reach the green block") for leniency in (0.5, 1.0, 2.0, 4.0)]
+    assert all(success for success, _ in steps)
+    assert sorted((step for _, step in steps), reverse=True) == [step for _, step in steps]
+    assert steps[0][1] > steps[-1][1]

@@ -10,14 +10,16 @@ from torchrl.collectors import BaseCollector, Collector
 from torchrl.envs import EnvBase
 
 from vla_runtime.core.errors import MissingExtra
-from vla_runtime.learn.grpo.awake import Awake
+from vla_runtime.learn.grpo.explorer import Explorer
 
 __all__ = ["ray_collector"]
 
 _ACTOR_BYTES = 1 << 30
 
 
-def ray_collector(makers: Sequence[Callable[[], EnvBase]], policy: Awake, settings: Mapping[str, Any]) -> BaseCollector:
+def ray_collector(
+    makers: Sequence[Callable[[], EnvBase]], policy: Explorer, settings: Mapping[str, Any]
+) -> BaseCollector:
     """A collector of which every batch holds one round of each environment, in their order.
 
     It joins the cluster at RAY_ADDRESS, or starts one on this machine that listens on loopback alone and reports to

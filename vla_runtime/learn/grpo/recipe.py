@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -22,8 +22,10 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint to begin with; for the toy task it may be left out, for a weak start. An iteration is ``groups`` groups
     of ``group_size`` episodes; of a robot's, ``lanes`` run at a time, in ``workers`` processes or Ray actors, for at
     most ``seconds`` of virtual time; of each chunk ``replan_interval`` rows are executed, ``latency_ms`` after it was
-    asked for. ``temperature``: of the tokens that are drawn. ``threads`` left out: one for each core. Evaluations act
-    greedily, over ``episodes`` episodes of at most ``exam_seconds``.
+    asked for. ``levels``: options of the robot's device, of which each group of lanes has one set, so that some groups
+    have an easier task. ``temperature``: of the tokens that are drawn; ``coherence``: the share of their noise that
+    lasts an episode. ``threads`` left out: one for each core. Evaluations act greedily, over ``episodes`` episodes of
+    at most ``exam_seconds``.
     """
 
     method: Literal["grpo"] = "grpo"
@@ -41,12 +43,14 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exam_seconds: Positive = 9.0
     replan_interval: Count = 4
     latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    levels: Annotated[tuple[dict[str, Any], ...], msgspec.Meta(min_length=1)] = ({},)
     epochs: Count = 2
     batch_size: Count = 256
     lr: Positive = 5e-4
     clip_low: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
     clip_high: Positive = 0.28
     temperature: Positive = 0.5
+    coherence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.8
     seed: Annotated[int, msgspec.Meta(ge=0, lt=1000)] = 0
     threads: Count | None = None
     evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 10
@@ -72,6 +76,11 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError(
                 f"{self.lanes} given, expected a multiple of workers x group_size, {self.workers * self.group_size}",
                 "$.lanes",
+            )
+        if self.lanes // self.group_size % len(self.levels):
+            raise ConfigError(
+                f"{len(self.levels)} given, expected a part of the {self.lanes // self.group_size} groups of the lanes",
+                "$.levels",
             )
         if self.groups * self.group_size % self.lanes:
             raise ConfigError(

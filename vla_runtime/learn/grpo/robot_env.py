@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,10 +20,10 @@ from vla_runtime.app.simulate import AT_ONCE, Latency, Outcome, Scenario, instru
 from vla_runtime.core.errors import Fault
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.core.types import U8
-from vla_runtime.learn.grpo.awake import AWAKE
+from vla_runtime.learn.grpo.explorer import AWAKE
 from vla_runtime.learn.grpo.lane import Lane, Seen
 from vla_runtime.learn.grpo.samples import ROWS
-from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, NOISE, STATE
 
 __all__ = ["Plan", "RobotEnv"]
 
@@ -34,7 +35,8 @@ class Plan:
     Episode n of all belongs to group n // ``group_size``, and all of a group begin alike: with seed ``first_seed`` +
     group and the task's instruction at group modulo their number. Round r of ``lanes`` lanes runs the episodes
     r * ``lanes`` to (r + 1) * ``lanes`` - 1. An episode has at most ``chunks`` chunks, of which ``replan_interval``
-    rows are executed. After ``groups`` groups, if that is given, the first begins anew.
+    rows are executed. After ``groups`` groups, if that is given, the first begins anew. ``levels``: what the device's
+    options are instead, for one group of lanes after the other, over and over.
     """
 
     task: str
@@ -46,6 +48,7 @@ class Plan:
     latency: Latency = AT_ONCE
     max_seconds: float = 60.0
     groups: int | None = None
+    levels: Sequence[Mapping[str, Any]] = ({},)
 
     def __post_init__(self) -> None:
         if self.lanes % self.group_size:
@@ -62,6 +65,18 @@ class Plan:
             latency=self.latency,
             max_seconds=self.max_seconds,
         )
+
+    def device(self, lane: int, config: RobotConfig) -> RobotConfig:
+        """``config`` with the device options of lane ``lane``."""
+        assert config.device is not None
+        level = self.levels[lane // self.group_size % len(self.levels)]
+        options = {**config.device.options, **level}
+        return msgspec.structs.replace(config, device=msgspec.structs.replace(config.device, options=options))
+
+    def noise(self, episode: int, dimensions: int) -> Tensor:
+        """f32[dimensions]: standard normal, episode ``episode``'s own."""
+        random = np.random.default_rng((self.first_seed, episode // 2))
+        return torch.from_numpy(random.standard_normal(dimensions, np.float32)) * (1 - 2 * (episode % 2))
 
 
 class RobotEnv(EnvBase):
@@ -90,7 +105,7 @@ class RobotEnv(EnvBase):
         self._round, self._step_in_round = first_round - 1, plan.chunks
         policy = msgspec.structs.replace(config.policy, replan_interval=plan.replan_interval)
         config = msgspec.structs.replace(config, policy=policy)
-        devices = [open_demonstrator(config) for _ in range(count)]
+        devices = [open_demonstrator(plan.device(first + index, config)) for index in range(count)]
         self._instructions = instructions_of(devices[0], plan.task)
         self._lanes = [Lane(config, device, spec) for device in devices]
         self._names = [camera.name for camera in spec.cameras]
@@ -110,6 +125,7 @@ class RobotEnv(EnvBase):
             success=Binary(1, (count, 1), dtype=torch.bool),
             rows=Unbounded((count, 1), dtype=torch.int64),
             awake=Binary(1, (count, 1), dtype=torch.bool),
+            noise=Unbounded((count, len(spec.actions))),
             shape=[count],
         )
         self.action_spec = Composite(
@@ -134,6 +150,7 @@ class RobotEnv(EnvBase):
                 if isinstance(news, Outcome):
                     raise Fault(f"an episode ended before a plan was asked for: {news.cause.text}")
                 self._see(index, news)
+                self._now[NOISE][index] = self.plan.noise(episode, len(self._now[NOISE][index]))
         self._now["success"].zero_()
         return self._shown().update(self.full_done_spec.zero())
 

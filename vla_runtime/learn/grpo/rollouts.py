@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
@@ -12,7 +13,7 @@ from torchrl.envs import EnvBase, ParallelEnv
 from torchrl.envs.utils import ExplorationType
 
 from vla_runtime.learn.fused import FusedPolicy
-from vla_runtime.learn.grpo.awake import Awake
+from vla_runtime.learn.grpo.explorer import Explorer
 from vla_runtime.learn.grpo.ray import ray_collector
 from vla_runtime.learn.grpo.samples import ROWS
 from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, LOG_PROBS, STATE, TOKENS
@@ -40,7 +41,8 @@ def iteration_seed(seed: int, iteration: int) -> int:
 
 
 class Rollouts:
-    """Rounds of episodes by ``policy``, whose tokens are drawn at ``temperature``, or with ``greedy`` the likeliest.
+    """Rounds of episodes by ``policy``, whose tokens are drawn at ``temperature``, with noise of which the share
+    ``coherence`` lasts an episode, or with ``greedy`` the likeliest.
 
     Args:
         makers: each makes an environment of its part of a round's episodes; all have the same size. One is run in this
@@ -56,6 +58,7 @@ class Rollouts:
         makers: Sequence[Callable[[], EnvBase]],
         policy: FusedPolicy,
         temperature: float = 1.0,
+        coherence: float = 0.0,
         *,
         episodes: int,
         steps: int,
@@ -64,18 +67,19 @@ class Rollouts:
         backend: Backend = "local",
     ) -> None:
         self._shape = (episodes, steps)
-        self._policy = Awake(acting(policy, temperature))
+        self._policy = Explorer(acting(policy, temperature), coherence)
         settings = {
             "frames_per_batch": episodes * steps,
-            "total_frames": _ENDLESS,
+            "total_frames": _ENDLESS - _ENDLESS % (episodes * steps),
             "exploration_type": ExplorationType.DETERMINISTIC if greedy else ExplorationType.RANDOM,
             "reset_at_each_iter": fresh,
         }
         if backend == "ray":
             self._collector = ray_collector(makers, self._policy, settings)
         else:
-            env = makers[0]() if len(makers) == 1 else ParallelEnv(len(makers), list(makers))
-            self._collector = Collector(env, self._policy, **settings)
+            # With buffers, torchrl 0.14.1 waits for its workers in a loop that takes a whole core from them.
+            env = makers[0]() if len(makers) == 1 else ParallelEnv(len(makers), list(makers), use_buffers=False)
+            self._collector = Collector(env, self._policy, auto_register_policy_transforms=False, **settings)
         self._remote = backend == "ray"
         self._batches: Iterator[TensorDictBase] = iter(self._collector)
 
@@ -97,8 +101,12 @@ class Rollouts:
         return batch.select(*_KEPT).reshape(*self._shape)
 
     def close(self) -> None:
-        """End all workers."""
-        self._collector.shutdown()
+        """End all workers; those that are gone already are no error."""
+        try:
+            self._collector.shutdown()
+        except RuntimeError as error:
+            # A signal may have ended some before: torchrl then ends the others and says so.
+            logging.getLogger(__name__).info("on closing: %s", error)
 
     def __enter__(self) -> Rollouts:
         return self

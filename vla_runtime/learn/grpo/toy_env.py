@@ -12,7 +12,7 @@ from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn import toy
 from vla_runtime.learn.executor import chunk_env
 from vla_runtime.learn.grpo.samples import ROWS
-from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, NOISE, STATE
 from vla_runtime.learn.reward import success_reward
 from vla_runtime.learn.scaling import Scaling
 
@@ -40,6 +40,7 @@ class GroupedToy(ToyVLAEnv):
         del observation["language_instruction"]
         observation[INSTRUCTION_ID] = Unbounded((lanes,), dtype=torch.int64)
         self.observation_spec = Composite(observation, shape=self.batch_size)
+        self.observation_spec[NOISE] = Unbounded((lanes, self.action_dim))
         self.observation_spec[ROWS] = Unbounded((lanes, 1), dtype=torch.int64)
         group = torch.arange(lanes) // group_size
         levels = torch.arange(1, self.success_steps + 1).clamp_min(2)
@@ -57,6 +58,7 @@ class GroupedToy(ToyVLAEnv):
             action = (target + toy.MAX_NOISE * away).clamp(-1.0, 1.0).expand(-1, self._group_size, -1).flatten(0, 1)
             size = (*self.batch_size, *self.image_shape)
             self._image = torch.randint(0, 256, size, dtype=torch.uint8, generator=self._rng)
+            self._noise = torch.randn(*self.batch_size, self.action_dim, generator=self._rng)
             self._rows = torch.zeros(*self.batch_size, 1, dtype=torch.int64)
         return super()._make_state(action)
 
@@ -70,6 +72,7 @@ class GroupedToy(ToyVLAEnv):
         out[IMAGE] = self._image
         out[STATE] = state
         out[INSTRUCTION_ID] = torch.full(self.batch_size, self._instruction_id)
+        out[NOISE] = self._noise
         out[ROWS] = self._rows.clone()
         return out
 

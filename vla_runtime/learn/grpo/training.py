@@ -13,6 +13,7 @@ from tensordict import TensorDict
 from torchrl.objectives import ClipPPOLoss
 
 from vla_runtime.learn.checkpoint import Checkpoint
+from vla_runtime.learn.grpo.exam import Exam
 from vla_runtime.learn.grpo.rollouts import Rollouts, acting, iteration_seed
 from vla_runtime.learn.grpo.samples import ADVANTAGE, Episodes, samples_of
 from vla_runtime.learn.keys import LOG_PROBS, TOKENS
@@ -53,7 +54,7 @@ class Grpo:
         made: the checkpoint that it begins with and trains in place.
         open_rollouts: where the episodes of ``made.policy`` come from, opened when they are first needed, from the
             given round on.
-        evaluation: figures of the policy acting greedily, ``score`` among them.
+        exam: how well it does, acting greedily.
 
     Raises:
         ValueError: the policy has no token head.
@@ -63,7 +64,7 @@ class Grpo:
         self,
         made: Checkpoint,
         open_rollouts: Callable[[int], Rollouts],
-        evaluation: Callable[[Checkpoint], Mapping[str, float]],
+        exam: Exam,
         settings: Settings,
         *,
         seed: int = 0,
@@ -71,7 +72,7 @@ class Grpo:
         if made.policy.action_head != "tokens":
             raise ValueError(f"GRPO trains a 'tokens' head, given {made.policy.action_head!r}")
         self.step_number, self.steps = 0, settings.iterations
-        self._made, self._open, self._evaluation = made, open_rollouts, evaluation
+        self._made, self._open, self._exam = made, open_rollouts, exam
         self._rollouts: Rollouts | None = None
         self._settings, self._seed = settings, seed
         self._parameters = list(made.policy.parameters())
@@ -108,9 +109,10 @@ class Grpo:
         }
 
     def evaluate(self) -> Mapping[str, float]:
-        """Of the policy as it is, acting greedily."""
+        """``success`` of the policy as it is, acting greedily; it is the ``score`` too."""
         self._made.policy.eval()
-        return self._evaluation(self.checkpoint())
+        success = self._exam.success(self.checkpoint())
+        return {"score": success, "success": success}
 
     def checkpoint(self) -> Checkpoint:
         """The policy as it is now."""
@@ -133,7 +135,8 @@ class Grpo:
         self.step_number = state["step_number"]
 
     def close(self) -> None:
-        """End the rollouts' workers."""
+        """End the workers of both."""
+        self._exam.close()
         if self._rollouts is not None:
             self._rollouts.close()
             self._rollouts = None

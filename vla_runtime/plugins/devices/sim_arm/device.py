@@ -35,13 +35,14 @@ class CameraOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``rate_hz``: how often commands are taken and states given; the physics runs at 500 Hz, of which it must be a
     part. ``gl``: what draws the pictures. ``cameras``: faults by camera name. ``endless``: an episode does not end when
-    its task is done.
+    its task is done. ``leniency``: the tasks' tolerances are that many times as wide, for practice.
     """
 
     rate_hz: Annotated[float, msgspec.Meta(ge=10, le=500)] = 250.0
     gl: GL = "egl"
     cameras: dict[str, CameraOptions] = {}
     endless: bool = False
+    leniency: Annotated[float, msgspec.Meta(gt=0, le=10)] = 1.0
 
 
 class SimArm:
@@ -62,7 +63,7 @@ class SimArm:
         self._period_s = self._substeps * self._scene.timestep
         self.period_ns = round(self._period_s * 1e9)
         self._gl = options.gl
-        self._endless = options.endless
+        self._endless, self._leniency = options.endless, options.leniency
         self._sizes = {camera.name: (camera.height, camera.width) for camera in context.cameras}
         self._painters: dict[str, Painter] = {}
         if self.cameras:
@@ -79,7 +80,7 @@ class SimArm:
         layout = lay_out(self._goal.task, np.random.default_rng([seed, list(TASKS).index(self._goal.task)]))
         start = np.array([*joints_for(*layout.tcp, layout.hand), _START_OPENING])
         self._scene.reset(start, layout.blocks, layout.mat, layout.table_speed)
-        self._judge = Judge(self._goal, self._scene)
+        self._judge = Judge(self._goal, self._scene, self._leniency)
         self._held = start
         self._steps = 0
 

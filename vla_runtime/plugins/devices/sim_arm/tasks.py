@@ -118,10 +118,10 @@ def _clear(spots: list[tuple[float, float]], mat: Place) -> bool:
 
 
 class Judge:
-    """Watches one episode and says when it is done, from where things are."""
+    """Watches one episode and says when it is done, from where things are; ``leniency`` widens the tolerances."""
 
-    def __init__(self, goal: Goal, scene: Scene) -> None:
-        self._goal, self._scene = goal, scene
+    def __init__(self, goal: Goal, scene: Scene, leniency: float = 1.0) -> None:
+        self._goal, self._scene, self._leniency = goal, scene, leniency
         self._seconds = 0.0
         self._kept_s = self._near_s = 0.0
         self.success = False
@@ -132,16 +132,16 @@ class Judge:
         if self.done:
             return
         self._seconds += seconds
-        task, scene = self._goal.task, self._scene
+        task, scene, wider = self._goal.task, self._scene, self._leniency
         limit = _SECONDS[task]
         if task == "push":
             block = scene.block(self._goal.colour)
-            inside = np.abs(block[:2] - scene.mat).max() <= _PUSH_INSIDE and block[2] < HALF_BLOCK + 0.01
+            inside = np.abs(block[:2] - scene.mat).max() <= wider * _PUSH_INSIDE and block[2] < HALF_BLOCK + 0.01
             self._hold(bool(inside), seconds, _PUSH_HOLD_S)
         elif task == "reach":
-            self._hold(self._distance() <= _REACH_TOLERANCE, seconds, _REACH_HOLD_S)
+            self._hold(self._distance() <= wider * _REACH_TOLERANCE, seconds, _REACH_HOLD_S)
         elif self._seconds > _TRACK_FROM_S:
-            self._near_s += seconds * (self._distance() <= _TRACK_TOLERANCE)
+            self._near_s += seconds * (self._distance() <= wider * _TRACK_TOLERANCE)
             share = self._near_s / (limit - _TRACK_FROM_S)
             self.success = self._seconds >= limit and share >= _TRACK_SHARE
         self.done = self.success or self._seconds >= limit
