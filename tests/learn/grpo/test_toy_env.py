@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from tensordict import TensorDict
 
@@ -37,15 +38,16 @@ def test_the_same_seed_begins_the_same() -> None:
     assert torch.equal(first[STATE], env.reset()[STATE])
 
 
-def test_groups_ask_for_two_to_all_steps_on_the_target() -> None:
+@pytest.mark.parametrize(("away", "nearest"), [(0.0, True), (0.08, False)])
+def test_groups_ask_for_as_many_steps_as_near_to_the_target_as_their_level_says(away: float, nearest: bool) -> None:
     env = GroupedToy(LANES, GROUP, 5, seed=1)
     now = env.reset()
     done = []
     for _ in range(4):
-        now = env.step(now.set(ACTION, target(now)))["next"]
+        now = env.step(now.set(ACTION, target(now) + away))["next"]
         done.append(now["success"].reshape(-1, GROUP)[:, 0].tolist())
         now = now.exclude("reward")
-    assert done == [[False] * 4, [True, True, False, False], [True, True, True, False], [True] * 4]
+    assert done == [[False] * 4, [True, *[False] * 3], [True, True, False, False], [True, True, True, nearest]]
 
 
 def test_a_step_executes_the_chunk_in_physical_units_and_counts_its_rows(weak: Checkpoint) -> None:

@@ -16,15 +16,19 @@ from vla_runtime.learn.keys import IMAGE, INSTRUCTION_ID, NOISE, STATE
 from vla_runtime.learn.reward import success_reward
 from vla_runtime.learn.scaling import Scaling
 
-__all__ = ["GroupedToy", "toy_env"]
+__all__ = ["LEVELS", "GroupedToy", "toy_env"]
+
+
+LEVELS = ((2, 0.1), (3, 0.1), (4, 0.1), (4, 0.07))
+"""How many actions in a row must be how near to the target; the third is the task."""
 
 
 class GroupedToy(ToyVLAEnv):
     """``lanes`` copies of the toy task; each ``group_size`` neighbours have one target at every reset of them all.
 
-    Groups differ in how many steps in a row on the target are a success: 1, 2 and so on up to the task's number, over
-    and over. Where all members succeed or all fail there is nothing to learn, so what is learnt from moves from the
-    easy to the hard ones by itself.
+    Groups differ in how hard the task is: they have ``LEVELS``, over and over, from an easier one to one that is harder
+    than the task. Where all members succeed or all fail there is nothing to learn, so what is learnt from moves from
+    the easy to the hard ones by itself.
 
     An episode is a chunk, and begins after an action that was somewhere around the target, as demonstrations do: what a
     policy may be shown in the middle of the task. ``rows`` says how many actions of the chunk were executed. The
@@ -42,9 +46,10 @@ class GroupedToy(ToyVLAEnv):
         self.observation_spec = Composite(observation, shape=self.batch_size)
         self.observation_spec[NOISE] = Unbounded((lanes, self.action_dim))
         self.observation_spec[ROWS] = Unbounded((lanes, 1), dtype=torch.int64)
-        group = torch.arange(lanes) // group_size
-        levels = torch.arange(1, self.success_steps + 1).clamp_min(2)
-        self.success_steps = levels[group % len(levels)].unsqueeze(-1)
+        level = torch.arange(lanes) // group_size % len(LEVELS)
+        steps, tolerances = torch.tensor(LEVELS).T
+        self.success_steps = steps[level].unsqueeze(-1)
+        self.success_tol = tolerances[level].unsqueeze(-1)
 
     def _sample_target(self) -> Tensor:
         lanes = self.batch_size.numel()
@@ -80,8 +85,8 @@ class GroupedToy(ToyVLAEnv):
 def toy_env(spec: PolicySpec, lanes: int, group_size: int, seed: int = 0) -> EnvBase:
     """What a policy with contract ``spec`` acts in: normalised states and chunks, 1 for a success.
 
-    Each of the chunk's actions is one step of the toy task ; tokens and log-probabilities stay
-    with the chunk that they belong to.
+    Each of the chunk's actions is one step of the toy task; tokens and log-probabilities stay with the chunk that they
+    belong to.
     """
     scaling = Scaling.from_spec(spec)
     env = GroupedToy(lanes, group_size, spec.instruction.encode(spec.instruction.texts[0]), seed)
