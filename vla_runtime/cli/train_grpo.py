@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import time
 from contextlib import closing
@@ -84,9 +83,6 @@ def add_grpo(methods: Any) -> None:
 def grpo(args: argparse.Namespace) -> int:
     """Carry it out; returns the exit code."""
     _check(args)
-    # Read when torch and Mesa are loaded: workers share the cores with each other and with us.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("LP_NUM_THREADS", "0")
     try:
         from vla_runtime.learn.atomic import check_target
         from vla_runtime.learn.grpo.build import grpo_training
