@@ -3,7 +3,8 @@
 One set of demonstrations lies on disk in two ways: as a store, and as the same tensordict with the instruction as text
 (NonTensor) in every sample, which torchrl's LazyMemmapStorage holds too. Arms take turns in blocks, in changing order:
 
-- ours: ``training_buffer`` over the store
+- ours: ``training_buffer`` over the store, which hands each batch over from a thread of its own
+- direct: the same without that thread, as the library's arms are
 - plain: TensorDictReplayBuffer over TensorStorage over the store's own files, opened with TensorDict.load_memmap
 - text: the same over the files with text
 - lazy_text: the same over the LazyMemmapStorage
@@ -40,7 +41,13 @@ from vla_runtime.learn.store.split import split, training_buffer
 from vla_runtime.learn.store.write import write_store
 
 BATCH_SIZES, THREADS = (64, 256), (1, 2)
-BATCHES = {"ours": 40, "plain": 10, "text": 6, "lazy_text": 3}  # in a block, so that blocks take about equally long
+BATCHES = {
+    "ours": 40,
+    "direct": 40,
+    "plain": 10,
+    "text": 6,
+    "lazy_text": 3,
+}  # in a block, so that blocks take about equally long
 
 
 def plain_buffer(storage: TensorStorage, scaling: Scaling, batch: int) -> TensorDictReplayBuffer:
@@ -91,6 +98,7 @@ def throughput(directory: Path, samples: int, rounds: int, say: Callable[[str], 
         torch.set_num_threads(threads)
         buffers = {
             "ours": training_buffer(data, batch),
+            "direct": training_buffer(data, batch, prefetch=False),
             "plain": plain_buffer(TensorStorage(stored), scaling, batch),
             **{arm: plain_buffer(storage, scaling, batch) for arm, storage in texts.items()},
         }
@@ -101,6 +109,7 @@ def throughput(directory: Path, samples: int, rounds: int, say: Callable[[str], 
             "samples_per_s": rates,
             "frames_per_s": {arm: rate * len(source.facts.cameras) for arm, rate in rates.items()},
             "ours_to": {arm: rates["ours"] / rate for arm, rate in rates.items()},
+            "direct_to": {arm: rates["direct"] / rate for arm, rate in rates.items()},
         })  # fmt: skip
     return found
 

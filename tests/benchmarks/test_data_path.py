@@ -53,6 +53,7 @@ def test_every_setting_is_measured_in_samples_and_frames(tmp_path: Path, monkeyp
     assert set(samples) == {"ours", "plain", "text", "lazy_text"}
     assert frames == {arm: 2 * rate for arm, rate in samples.items()}
     assert setting["ours_to"]["text"] == pytest.approx(samples["ours"] / samples["text"])
+    assert setting["direct_to"]["text"] == pytest.approx(samples["direct"] / samples["text"])
 
 
 def test_what_is_forgotten_is_no_longer_resident(tmp_path: Path) -> None:

@@ -13,8 +13,6 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.data import TensorStorage
 
-from vla_runtime.learn.store.gather import gather
-
 __all__ = ["RowStorage", "Rows"]
 
 _KEPT = 4  # batches whose memory is used again: one that is trained on, one that is made, and some to spare
@@ -42,8 +40,8 @@ class Rows:
 class RowStorage(TensorStorage):
     """torchrl's storage over ``samples``, with a faster way to read many at once.
 
-    torch's own indexing waits for all of its threads, and on a machine that does anything else that takes longer than
-    copying; ``gather`` does not. The memory of a batch is used
+    Rows are copied with numpy's ``take``, which knows nothing of threads: torch's own indexing waits for all of its
+    threads, and on a machine that does anything else that takes longer than copying. The memory of a batch is used
     again once nobody holds a tensor of it. An index beyond the end is an IndexError, as in torchrl's own.
     """
 
@@ -78,7 +76,8 @@ class _Leaf:
     def pick(self, index: NDArray[np.int64], array: Callable[..., NDArray]) -> Tensor:
         if self.memory.flags.c_contiguous:
             out = array((len(index), *self.memory.shape[1:]), self.memory.dtype)
-            gather(self.memory, index, out)
+            # "clip" writes straight to ``out``; the index has been checked.
+            self.memory.take(index, axis=0, out=out, mode="clip")
         else:
             out = self.memory[index]  # ``take`` would first copy all of it
         return torch.from_numpy(out).permute(self.back)

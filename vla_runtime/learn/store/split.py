@@ -84,12 +84,18 @@ def hold_out(said: Sequence[Set[Hashable]], fraction: float, seed: int) -> set[i
 
 
 def training_buffer(
-    data: Split, batch_size: int, *further: Transform, before: Sequence[Transform] = (), seed: int = 0
+    data: Split,
+    batch_size: int,
+    *further: Transform,
+    before: Sequence[Transform] = (),
+    seed: int = 0,
+    prefetch: bool = True,
 ) -> TensorDictReplayBuffer:
     """Batches of the training samples, each sample once an epoch in an order that ``seed`` chooses.
 
-    The next batch is made while the last one is trained on. State and chunk are normalised, images stay u8; see
-    ``sample_buffer`` for ``further`` and ``before``: what draws random numbers there must have a generator of its own.
+    With ``prefetch`` the next batch is made while the last one is trained on. State and chunk are normalised, images
+    stay u8; see ``sample_buffer`` for ``further`` and ``before``: what draws random numbers there must have a generator
+    of its own.
     """
     scaling = scaling_of(data.state, data.action)
-    return sample_buffer(data.train, scaling, batch_size, *further, before=before, seed=seed, prefetch=True)
+    return sample_buffer(data.train, scaling, batch_size, *further, before=before, seed=seed, prefetch=prefetch)
