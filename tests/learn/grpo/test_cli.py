@@ -74,3 +74,26 @@ def test_what_cannot_be_carried_out_is_refused(
 ) -> None:
     assert main(["grpo", *argv]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"task": "juggle"}, "there is no task 'juggle'; valid: track"),
+        ({"task": "track", "levels": [{}, {"speed": 2}]}, "$.device.options.speed: unknown key"),
+    ],
+)
+def test_what_the_robots_device_does_not_know_is_refused_before_any_worker_starts(
+    recipe: dict[str, object], message: str, init: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps({"method": "grpo", "robot": "tracker", **recipe}))
+    run = tmp_path / "run"
+    assert main(["grpo", "--recipe", str(path), "--init", str(init), "--run", str(run)]) == 2
+    assert message in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_a_coherence_beyond_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grpo", "--env", "toy", "--coherence", "1.5"]) == 2
+    assert "--coherence: 1.5 given, expected 0 to 1" in capsys.readouterr().err

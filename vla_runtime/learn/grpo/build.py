@@ -7,8 +7,9 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 
+from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.load import load_config
-from vla_runtime.app.simulate import Latency
+from vla_runtime.app.simulate import Latency, instructions_of, open_demonstrator
 from vla_runtime.core.errors import ConfigError
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.checkpoint import Checkpoint, load_checkpoint
@@ -32,7 +33,8 @@ def grpo_training(recipe: GrpoRecipe) -> Grpo:
     """The training that ``recipe`` describes; close it in the end.
 
     Raises:
-        ConfigError: the recipe is wrong, or the checkpoint has no token head.
+        ConfigError: the recipe is wrong, the robot's device does not know the task or takes no such options, or the
+            checkpoint has no token head.
         PolicyFileError: the checkpoint cannot be read.
     """
     recipe.check()
@@ -67,6 +69,8 @@ def _robot(recipe: GrpoRecipe, made: Checkpoint) -> tuple[Callable[[int], Rollou
         recipe.replan_interval, _PRACTICE + recipe.seed * _SEEDS_A_RUN, latency, levels=recipe.levels,
     )  # fmt: skip
 
+    _check_levels(config, plan)
+
     def opened(first_round: int) -> Rollouts:
         return Rollouts(
             robot_makers(config, spec, plan, recipe.workers, first_round),
@@ -78,6 +82,16 @@ def _robot(recipe: GrpoRecipe, made: Checkpoint) -> tuple[Callable[[int], Rollou
     steps = _chunks(recipe.exam_seconds, interval, spec)
     exam = Plan(recipe.task, recipe.lanes, 1, steps, interval, _EVALUATION, latency)
     return opened, RobotExam(config, exam, recipe.workers, recipe.episodes)
+
+
+def _check_levels(config: RobotConfig, plan: Plan) -> None:
+    """Refuse here, and not in a worker, what the device does not take."""
+    for number in range(len(plan.levels)):
+        device = open_demonstrator(plan.device(number * plan.group_size, config))
+        try:
+            instructions_of(device, plan.task)
+        finally:
+            device.close()
 
 
 def _chunks(seconds: float, rows: int, spec: PolicySpec) -> int:
