@@ -50,7 +50,7 @@ def test_every_setting_is_measured_in_samples_and_frames(tmp_path: Path, monkeyp
     monkeypatch.setattr(data_path, "BATCHES", dict.fromkeys(data_path.BATCHES, 1))
     (setting,) = data_path.throughput(tmp_path, 200, 2, quiet)["settings"]
     samples, frames = setting["samples_per_s"], setting["frames_per_s"]
-    assert set(samples) == {"ours", "plain", "text", "lazy_text"}
+    assert set(samples) == {"ours", "direct", "plain", "text", "lazy_text"}
     assert frames == {arm: 2 * rate for arm, rate in samples.items()}
     assert setting["ours_to"]["text"] == pytest.approx(samples["ours"] / samples["text"])
     assert setting["direct_to"]["text"] == pytest.approx(samples["direct"] / samples["text"])
