@@ -107,9 +107,3 @@ class Rollouts:
         except RuntimeError as error:
             # A signal may have ended some before: torchrl then ends the others and says so.
             logging.getLogger(__name__).info("on closing: %s", error)
-
-    def __enter__(self) -> Rollouts:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
