@@ -13,9 +13,10 @@ from vla_runtime.learn.data import chunked, sample_buffer
 from vla_runtime.learn.finite import NotFinite
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import ACTION, CHUNK, IS_PAD, STATE
+from vla_runtime.learn.neighbours import neighbours
 from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.scaling import Scaling
-from vla_runtime.learn.token_loss import TokenLoss, soft_labels
+from vla_runtime.learn.token_loss import TokenLoss
 
 BINS = 16
 
@@ -46,13 +47,13 @@ def test_without_spread_it_is_the_cross_entropy_of_the_demonstrated_bins(
 
 
 def test_soft_labels_are_distributions_that_peak_at_the_demonstrated_bin_and_fall_on_both_sides() -> None:
-    labels = soft_labels(BINS, 2.0)
+    labels = neighbours(BINS, 2.0)
     torch.testing.assert_close(labels.sum(-1), torch.ones(BINS))
     assert torch.equal(labels.argmax(-1), torch.arange(BINS))
     assert (labels[8].diff()[:8] > 0).all()
     assert (labels[8].diff()[8:] < 0).all()
     torch.testing.assert_close(labels[8, 10] / labels[8, 8], torch.tensor(-0.5).exp())
-    assert torch.equal(soft_labels(BINS, 0.0), torch.eye(BINS))
+    assert torch.equal(neighbours(BINS, 0.0), torch.eye(BINS))
 
 
 def test_padded_rows_give_no_gradient_whatever_they_hold(policy: FusedPolicy, batch: TensorDict) -> None:

@@ -8,12 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensordict import TensorDict
+from torch import nn
 
 from vla_runtime.core.spec import CameraSpec, PolicySpec
 from vla_runtime.learn import toy
 from vla_runtime.learn.cameras import SpatialSoftmax
 from vla_runtime.learn.contract import make_spec
 from vla_runtime.learn.keys import CHUNK, IMAGE, INSTRUCTION_ID, STATE
+from vla_runtime.learn.neighbours import neighbours
 from vla_runtime.learn.policy import build_policy
 from vla_runtime.learn.token_head import TokenHead
 from vla_runtime.learn.visuomotor import VisuomotorPolicy
@@ -121,8 +123,30 @@ def test_each_number_of_a_chunk_has_its_own_logits() -> None:
     project = head.project(features).unflatten(-1, (3, 2, -1))
     for row in range(3):
         for action in range(2):
-            expected = project[:, row, action] @ head.bins[action] + head.bias[action]
+            expected = (project[:, row, action] @ head.curves[action] + head.offset[action]) @ head.smooth
             torch.testing.assert_close(logits[:, row, action], expected)
+
+
+def test_a_step_of_the_token_head_for_one_bin_moves_the_likeliest_bin_towards_it_and_makes_no_new_peak() -> None:
+    torch.manual_seed(0)
+    head = TokenHead(5, rows=1, actions=1, bins=128)
+    features = torch.randn(1, 5)
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.03)
+    labels = neighbours(128, 8.0)[70]
+    for _ in range(300):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(head(features), labels[None]).backward()
+        optimiser.step()
+    before = head(features)[0].argmax().item()
+    assert abs(before - 70) <= 1
+    for _ in range(20):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(head(features), torch.tensor([76])).backward()
+        optimiser.step()
+    logits = head(features)[0]
+    assert before < logits.argmax() <= 76
+    rising = (logits[58:89].diff() > 0).int()
+    assert rising.diff().abs().sum() == 1, "one peak: up to it, then down"
 
 
 def test_a_lower_temperature_sharpens_what_is_drawn_and_leaves_the_likeliest() -> None:

@@ -1,7 +1,7 @@
 """The loss of a token head: cross entropy, to labels that are soft towards the neighbouring bins.
 
-Bins are an order, not names: one that is next to the demonstrated one is nearly right. A Gaussian over the bins says so
-(Imani and White, "Improving regression performance with distributional losses", ICML 2018).
+The bin next to the demonstrated one is nearly right. A Gaussian over the bins says so (Imani and White, "Improving
+regression performance with distributional losses", ICML 2018).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from vla_runtime.learn.fused import FusedPolicy
 from vla_runtime.learn.keys import CHUNK, IS_PAD
+from vla_runtime.learn.neighbours import neighbours
 
-__all__ = ["TokenLoss", "soft_labels"]
+__all__ = ["TokenLoss"]
 
 
 class TokenLoss(nn.Module):
@@ -38,7 +39,7 @@ class TokenLoss(nn.Module):
         if not 0 <= spread <= 1:
             raise ValueError(f"spread is {spread}, expected 0 to 1, a share of the bins")
         self.policy = policy
-        self.register_buffer("labels", soft_labels(policy.vocab_size, spread * policy.vocab_size))
+        self.register_buffer("labels", neighbours(policy.vocab_size, spread * policy.vocab_size))
 
     def forward(self, samples: TensorDictBase) -> TensorDict:
         chunk, real = samples[CHUNK], ~samples[IS_PAD]
@@ -48,14 +49,6 @@ class TokenLoss(nn.Module):
         entropy = -(self.labels[tokens] * log_p).sum(-1)
         entropy = entropy.where(chunk.isfinite(), torch.nan)
         return TensorDict({"loss_tokens": _mean(entropy, real)})
-
-
-def soft_labels(bins: int, spread: float) -> Tensor:
-    """f32[bins, bins]: for each demonstrated bin a distribution over all, Gaussian, ``spread`` bins its deviation."""
-    if spread == 0:
-        return torch.eye(bins)
-    distance = torch.arange(bins)[:, None] - torch.arange(bins)
-    return (-0.5 * (distance / spread) ** 2).softmax(-1)
 
 
 def _mean(entropy: Tensor, rows: Tensor) -> Tensor:
