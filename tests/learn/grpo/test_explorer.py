@@ -72,6 +72,21 @@ def test_every_token_is_as_likely_as_without_coherence(weak: Checkpoint, seen: T
     assert (shares - probabilities).abs().max() < 0.05
 
 
+def test_dimensions_that_are_not_varied_get_their_likeliest_tokens_and_the_others_what_they_got_before(
+    weak: Checkpoint, seen: TensorDict
+) -> None:
+    varied = torch.arange(seen[NOISE].shape[-1]) % 2 == 0
+    every = drawn(weak, seen, 0.5, ExplorationType.RANDOM)
+    torch.manual_seed(0)
+    with set_exploration_type(ExplorationType.RANDOM), torch.no_grad():
+        some = Explorer(acting(weak.policy), 0.5, varied)(seen.copy())
+    assert torch.equal(some[TOKENS][..., varied], every[TOKENS][..., varied])
+    likeliest = acting(weak.policy).get_dist(seen).logits.argmax(-1)
+    assert torch.equal(some[TOKENS][..., ~varied], likeliest[..., ~varied])
+    again = acting(weak.policy).get_dist(seen).log_prob(some[TOKENS])
+    torch.testing.assert_close(some[LOG_PROBS], again)
+
+
 def test_who_is_not_awake_gets_zeros_and_is_not_asked(weak: Checkpoint, seen: TensorDict) -> None:
     awake = torch.arange(LANES) % 3 == 0
     seen[AWAKE] = awake[:, None]

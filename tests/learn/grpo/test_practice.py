@@ -107,6 +107,44 @@ def test_an_iteration_without_a_mixed_group_changes_nothing(weak: Checkpoint) ->
     assert torch.equal(weights(weak), before)
 
 
+def test_without_averaging_what_is_evaluated_and_kept_is_what_is_trained(weak: Checkpoint) -> None:
+    training = practice(weak)
+    training.step()
+    assert torch.equal(weights(training.checkpoint()), weights(weak))
+    training.close()
+
+
+def test_with_averaging_it_is_the_running_mean_of_what_the_iterations_left(weak: Checkpoint) -> None:
+    training = practice(weak, averaging=0.75)
+    mean = weights(weak).clone()
+    for _ in range(3):
+        training.step()
+        mean = 0.75 * mean + 0.25 * weights(weak)
+    torch.testing.assert_close(weights(training.checkpoint()), mean)
+    assert not torch.equal(weights(training.checkpoint()), weights(weak))
+    training.close()
+
+
+def test_a_part_of_the_policy_has_its_own_learning_rate(weak: Checkpoint) -> None:
+    name, part = next(
+        (name, part) for name, part in weak.policy.named_children() if any(True for _ in part.parameters())
+    )
+    before, of_part = weights(weak).clone(), [parameter.detach().clone() for parameter in part.parameters()]
+    training = practice(weak, lr_scales={name: 1e-9})
+    training.step()
+    training.close()
+    for parameter, old in zip(part.parameters(), of_part, strict=True):
+        torch.testing.assert_close(parameter, old, rtol=0, atol=1e-9)
+    assert (weights(weak) - before).abs().max() > 1e-5
+    with pytest.raises(ConfigError, match=r"no part 'eyes'; valid: .*" + name):
+        practice(weak, lr_scales={"eyes": 2.0})
+
+
+def test_an_action_to_explore_that_the_policy_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"\$.explore: there is no action 'wing'; valid: "):
+        grpo_training(GrpoRecipe(env="toy", explore=("wing",)))
+
+
 def test_only_a_token_head_can_practise(toy_checkpoint: Checkpoint) -> None:
     with pytest.raises(ValueError, match="'tokens' head, given 'continuous'"):
         practice(toy_checkpoint)

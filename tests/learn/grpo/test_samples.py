@@ -66,3 +66,9 @@ def test_only_rows_that_were_executed_are_judged() -> None:
     assert (advantage[:, :3] != 0).all()
     assert (advantage[:, 3:] == 0).all()
     torch.testing.assert_close(advantage.mean((1, 2, 3)), torch.tensor([1.0, -1.0]))
+
+
+def test_dimensions_that_were_not_varied_are_not_judged() -> None:
+    advantage = samples_of(rounds([1, 1], [True, False]), 2, torch.tensor([False, True])).samples[ADVANTAGE]
+    assert (advantage[:, :, 0] == 0).all()
+    assert torch.equal(advantage[:, :, 1], samples_of(rounds([1, 1], [True, False]), 2).samples[ADVANTAGE][:, :, 1])

@@ -7,10 +7,13 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from vla_runtime.app.config import RobotConfig
 from vla_runtime.app.load import load_config
 from vla_runtime.app.simulate import Latency, instructions_of, open_demonstrator
-from vla_runtime.core.errors import ConfigError
+from vla_runtime.core.errors import ConfigError, choices
 from vla_runtime.core.spec import PolicySpec
 from vla_runtime.learn.checkpoint import Checkpoint, load_checkpoint
 from vla_runtime.learn.grpo.exam import Exam, RobotExam, ToyExam
@@ -42,24 +45,34 @@ def grpo_training(recipe: GrpoRecipe) -> Grpo:
     if made.policy.action_head != "tokens":
         raise ConfigError(f"{recipe.init} has a {made.spec.head!r} head, expected 'tokens'", "$.init")
     made.training |= {"method": "grpo", "seed": recipe.seed}
-    opened, exam = _toy(recipe, made) if recipe.env else _robot(recipe, made)
-    return Grpo(made, opened, exam, recipe.settings(), seed=recipe.seed)
+    varied = _varied(recipe, made.spec)
+    opened, exam = (_toy if recipe.env else _robot)(recipe, made, varied)
+    return Grpo(made, opened, exam, recipe.settings(), varied=varied, seed=recipe.seed)
 
 
-def _toy(recipe: GrpoRecipe, made: Checkpoint) -> tuple[Callable[[int], Rollouts], Exam]:
+def _varied(recipe: GrpoRecipe, spec: PolicySpec) -> Tensor | None:
+    """bool[A]: which actions are explored; None for all."""
+    names = [action.name for action in spec.actions]
+    for name in recipe.explore:
+        if name not in names:
+            raise ConfigError(f"there is no action {name!r}; {choices(name, names)}", "$.explore")
+    return torch.tensor([name in recipe.explore for name in names]) if recipe.explore else None
+
+
+def _toy(recipe: GrpoRecipe, made: Checkpoint, varied: Tensor | None) -> tuple[Callable[[int], Rollouts], Exam]:
     lanes = recipe.groups * recipe.group_size
 
     def opened(first_round: int) -> Rollouts:
         return Rollouts(
             [partial(toy_env, made.spec, lanes, recipe.group_size, recipe.seed)],
-            made.policy, recipe.temperature, recipe.coherence,
+            made.policy, recipe.temperature, recipe.coherence, varied,
             episodes=lanes, steps=1, fresh=True, backend=recipe.collectors,
         )  # fmt: skip
 
     return opened, ToyExam(recipe.episodes)
 
 
-def _robot(recipe: GrpoRecipe, made: Checkpoint) -> tuple[Callable[[int], Rollouts], Exam]:
+def _robot(recipe: GrpoRecipe, made: Checkpoint, varied: Tensor | None) -> tuple[Callable[[int], Rollouts], Exam]:
     assert recipe.robot is not None
     assert recipe.task is not None
     config, spec = load_config(recipe.robot), made.spec
@@ -74,13 +87,12 @@ def _robot(recipe: GrpoRecipe, made: Checkpoint) -> tuple[Callable[[int], Rollou
     def opened(first_round: int) -> Rollouts:
         return Rollouts(
             robot_makers(config, spec, plan, recipe.workers, first_round),
-            made.policy, recipe.temperature, recipe.coherence,
+            made.policy, recipe.temperature, recipe.coherence, varied,
             episodes=plan.lanes, steps=plan.chunks, backend=recipe.collectors,
         )  # fmt: skip
 
-    interval = config.policy.replan_interval or spec.chunk_length
-    steps = _chunks(recipe.exam_seconds, interval, spec)
-    exam = Plan(recipe.task, recipe.lanes, 1, steps, interval, _EVALUATION, latency)
+    steps = _chunks(recipe.exam_seconds, recipe.replan_interval, spec)
+    exam = Plan(recipe.task, recipe.lanes, 1, steps, recipe.replan_interval, _EVALUATION, latency)
     return opened, RobotExam(config, exam, recipe.workers, recipe.episodes)
 
 

@@ -34,11 +34,15 @@ class Explorer(TensorDictModuleBase):
     an unchanged objective: Hollenstein, Martius and Piater, "Colored noise in PPO", AAAI 2024).
 
     Entries that are not ``awake`` are not asked about, and get zeros; without that key all are awake.
+
+    Args:
+        varied: bool[A], the action dimensions that something is tried with; None for all. The others get their
+            likeliest tokens.
     """
 
-    def __init__(self, policy: FusedPolicy, coherence: float = 0.0) -> None:
+    def __init__(self, policy: FusedPolicy, coherence: float = 0.0, varied: Tensor | None = None) -> None:
         super().__init__()
-        self.policy, self.coherence = policy, coherence
+        self.policy, self.coherence, self.varied = policy, coherence, varied
         self.in_keys, self.out_keys = [*policy.in_keys], [TOKENS, LOG_PROBS, CHUNK]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
@@ -57,12 +61,14 @@ class Explorer(TensorDictModuleBase):
         return tensordict
 
     def _tokens(self, distribution: Categorical, noise: Tensor | None) -> Tensor:
+        likeliest = distribution.logits.argmax(-1)
         if exploration_type() is not ExplorationType.RANDOM:
-            return distribution.logits.argmax(-1)
+            return likeliest
         normal = torch.randn(distribution.batch_shape)
         if noise is not None and self.coherence:
             normal = math.sqrt(self.coherence) * noise.unsqueeze(-2) + math.sqrt(1.0 - self.coherence) * normal
-        return quantile_tokens(distribution.probs, torch.special.ndtr(normal))
+        tokens = quantile_tokens(distribution.probs, torch.special.ndtr(normal))
+        return tokens if self.varied is None else tokens.where(self.varied, likeliest)
 
 
 def quantile_tokens(probabilities: Tensor, quantiles: Tensor) -> Tensor:

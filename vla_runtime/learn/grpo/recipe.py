@@ -24,8 +24,10 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most ``seconds`` of virtual time; of each chunk ``replan_interval`` rows are executed, ``latency_ms`` after it was
     asked for. ``levels``: options of the robot's device, of which each group of lanes has one set, so that some groups
     have an easier task. ``temperature``: of the tokens that are drawn; ``coherence``: the share of their noise that
-    lasts an episode. ``threads`` left out: one for each core. Evaluations act greedily, over ``episodes`` episodes of
-    at most ``exam_seconds``.
+    lasts an episode; ``explore``: the actions, by name, that are drawn and learnt, all if none is named. ``threads``
+    left out: one for each core. ``lr_scales``: factors of the rate, by the name of a part of the policy. Evaluations
+    act greedily, over ``episodes`` episodes of at most ``exam_seconds``, with weights of which each iteration keeps the
+    share ``averaging``; these are the checkpoint's too.
     """
 
     method: Literal["grpo"] = "grpo"
@@ -47,10 +49,13 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     epochs: Count = 2
     batch_size: Count = 256
     lr: Positive = 5e-4
+    lr_scales: dict[str, Positive] = {}
+    averaging: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     clip_low: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
     clip_high: Positive = 0.28
     temperature: Positive = 0.5
     coherence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.8
+    explore: tuple[str, ...] = ()
     seed: Annotated[int, msgspec.Meta(ge=0, lt=1000)] = 0
     threads: Count | None = None
     evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 10
@@ -95,5 +100,8 @@ class GrpoRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def settings(self) -> Settings:
         """What ``Grpo`` takes."""
-        names = ("iterations", "group_size", "epochs", "batch_size", "lr", "clip_low", "clip_high", "temperature")
+        names = (
+            "iterations", "group_size", "epochs", "batch_size", "lr", "lr_scales", "averaging", "clip_low", "clip_high",
+            "temperature",
+        )  # fmt: skip
         return Settings(rounds=self.rounds, **{name: getattr(self, name) for name in names})

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
 from torchrl.collectors import Collector
 from torchrl.envs import EnvBase, ParallelEnv
 from torchrl.envs.utils import ExplorationType
@@ -42,7 +43,7 @@ def iteration_seed(seed: int, iteration: int) -> int:
 
 class Rollouts:
     """Rounds of episodes by ``policy``, whose tokens are drawn at ``temperature``, with noise of which the share
-    ``coherence`` lasts an episode, or with ``greedy`` the likeliest.
+    ``coherence`` lasts an episode, in the dimensions ``varied`` bool[A] (None: all), or with ``greedy`` the likeliest.
 
     Args:
         makers: each makes an environment of its part of a round's episodes; all have the same size. One is run in this
@@ -59,6 +60,7 @@ class Rollouts:
         policy: FusedPolicy,
         temperature: float = 1.0,
         coherence: float = 0.0,
+        varied: Tensor | None = None,
         *,
         episodes: int,
         steps: int,
@@ -67,7 +69,7 @@ class Rollouts:
         backend: Backend = "local",
     ) -> None:
         self._shape = (episodes, steps)
-        self._policy = Explorer(acting(policy, temperature), coherence)
+        self._policy = Explorer(acting(policy, temperature), coherence, varied)
         settings = {
             "frames_per_batch": episodes * steps,
             "total_frames": _ENDLESS - _ENDLESS % (episodes * steps),

@@ -35,12 +35,13 @@ def succeeded(rounds: TensorDict) -> Tensor:
     return (rounds["next", "success"].squeeze(-1) & _real(rounds)).any(1)
 
 
-def samples_of(rounds: TensorDict, group_size: int) -> Episodes:
+def samples_of(rounds: TensorDict, group_size: int, varied: Tensor | None = None) -> Episodes:
     """From ``rounds`` [episodes, steps], groups side by side.
 
     A chunk's advantage f32[N, H, A, 1] is that of its episode, shared among the chunks of the episode: each episode
     weighs the same, as in GRPO, else long failures would outweigh quick successes. It stands in the rows that were
-    executed; what was not executed is no cause of anything, and has 0.
+    executed, and in the dimensions that were ``varied`` bool[A] (None: all); what was not executed, or was the same in
+    every episode, is no cause of anything, and has 0.
     """
     real, success = _real(rounds), succeeded(rounds)
     groups = group_advantages(success.float(), group_size)
@@ -51,6 +52,8 @@ def samples_of(rounds: TensorDict, group_size: int) -> Episodes:
     samples[ADVANTAGE] = _over_rows(
         shared.expand_as(kept)[kept], samples[TOKENS].shape[1:], rounds["next", ROWS].squeeze(-1)[kept]
     )
+    if varied is not None:
+        samples[ADVANTAGE] = samples[ADVANTAGE] * varied[:, None]
     return Episodes(samples, success.float().mean().item(), groups.keep.float().mean().item(), int(real.sum()))
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from tensordict import TensorDict
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchrl.objectives import ClipPPOLoss
 
 from vla_runtime.learn.checkpoint import Checkpoint
 from vla_runtime.learn.grpo.exam import Exam
+from vla_runtime.learn.grpo.rates import parameter_groups, set_rate
 from vla_runtime.learn.grpo.rollouts import Rollouts, acting, iteration_seed
 from vla_runtime.learn.grpo.samples import ADVANTAGE, Episodes, samples_of
 from vla_runtime.learn.keys import LOG_PROBS, TOKENS
@@ -29,6 +32,9 @@ class Settings:
     ``iterations`` of ``rounds`` rounds each, in groups of ``group_size``; each chunk is learnt from ``epochs`` times in
     batches of ``batch_size``. The ratio of probabilities is cut
     at 1 - ``clip_low`` and 1 + ``clip_high`` (Yu et al. 2025, DAPO: a higher upper bound keeps exploration alive).
+    ``lr`` times its entry in ``lr_scales``, or 1, is the rate of each of the policy's modules. What is evaluated, and
+    kept, is a running mean of the weights, of which each iteration keeps the share ``averaging`` (Polyak averaging):
+    most of what one iteration teaches is noise.
     """
 
     iterations: int
@@ -37,6 +43,8 @@ class Settings:
     epochs: int = 2
     batch_size: int = 256
     lr: float = 3e-4
+    lr_scales: Mapping[str, float] = field(default_factory=dict)
+    averaging: float = 0.0
     clip_low: float = 0.2
     clip_high: float = 0.28
     temperature: float = 1.0
@@ -51,13 +59,15 @@ class Grpo:
     What is random in an iteration depends on ``seed`` and its number alone.
 
     Args:
-        made: the checkpoint that it begins with and trains in place.
+        made: the checkpoint that it begins with; its policy is trained in place.
         open_rollouts: where the episodes of ``made.policy`` come from, opened when they are first needed, from the
             given round on.
         exam: how well it does, acting greedily.
+        varied: bool[A], the action dimensions that the episodes differ in, which alone are learnt from; None for all.
 
     Raises:
         ValueError: the policy has no token head.
+        ConfigError: it has no such part as ``lr_scales`` names.
     """
 
     def __init__(
@@ -67,6 +77,7 @@ class Grpo:
         exam: Exam,
         settings: Settings,
         *,
+        varied: Tensor | None = None,
         seed: int = 0,
     ) -> None:
         if made.policy.action_head != "tokens":
@@ -74,9 +85,11 @@ class Grpo:
         self.step_number, self.steps = 0, settings.iterations
         self._made, self._open, self._exam = made, open_rollouts, exam
         self._rollouts: Rollouts | None = None
-        self._settings, self._seed = settings, seed
+        self._settings, self._varied, self._seed = settings, varied, seed
         self._parameters = list(made.policy.parameters())
-        self._optimiser = torch.optim.Adam(self._parameters, lr=settings.lr)
+        self._optimiser = torch.optim.Adam(parameter_groups(made.policy, settings.lr_scales), lr=settings.lr)
+        self._average = AveragedModel(made.policy, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
+        self._average.update_parameters(made.policy)
         # Stored logits would be taken for the policy's present ones, and the loss had no gradient: acting() keeps none.
         self._loss = ClipPPOLoss(
             acting(made.policy, settings.temperature),
@@ -98,6 +111,7 @@ class Grpo:
         episodes = self._collect(seed)
         between = time.perf_counter()
         learnt = self._learn(episodes.samples, seed)
+        self._average.update_parameters(self._made.policy)
         self.step_number += 1
         return {
             "success": episodes.success,
@@ -109,21 +123,23 @@ class Grpo:
         }
 
     def evaluate(self) -> Mapping[str, float]:
-        """``success`` of the policy as it is, acting greedily; it is the ``score`` too."""
-        self._made.policy.eval()
-        success = self._exam.success(self.checkpoint())
+        """``success`` of the averaged policy, acting greedily; it is the ``score`` too."""
+        averaged = self.checkpoint()
+        averaged.policy.eval()
+        success = self._exam.success(averaged)
         return {"score": success, "success": success}
 
     def checkpoint(self) -> Checkpoint:
-        """The policy as it is now."""
+        """The averaged policy as it is now."""
         self._made.training |= {"iterations": self.step_number}
-        return self._made
+        return replace(self._made, policy=self._average.module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimiser and the number of iterations."""
+        """Weights, their mean, the optimiser and the number of iterations."""
         return {
             "step_number": self.step_number,
             "policy": self._made.policy.state_dict(),
+            "average": self._average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
         }
 
@@ -131,6 +147,7 @@ class Grpo:
         """Go on from there."""
         self.close()
         self._made.policy.load_state_dict(state["policy"])
+        self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.step_number = state["step_number"]
 
@@ -146,13 +163,12 @@ class Grpo:
         if self._rollouts is None:
             self._rollouts = self._open(self.step_number * self._settings.rounds)
         batches = [self._rollouts.collect(iteration_seed(seed, number)) for number in range(self._settings.rounds)]
-        return samples_of(torch.cat(batches), self._settings.group_size)
+        return samples_of(torch.cat(batches), self._settings.group_size, self._varied)
 
     def _learn(self, samples: TensorDict, seed: int) -> dict[str, float]:
         settings, figures = self._settings, {"loss": 0.0, "clipped": 0.0, "kl": 0.0}
         order = torch.Generator().manual_seed(seed)
-        for group in self._optimiser.param_groups:
-            group["lr"] = settings.lr * (1.0 - self.step_number / self.steps)
+        set_rate(self._optimiser.param_groups, settings.lr * (1.0 - self.step_number / self.steps))
         for _ in range(settings.epochs if len(samples) else 0):
             for rows in torch.randperm(len(samples), generator=order).split(settings.batch_size):
                 losses = self._loss(samples[rows])
