@@ -30,11 +30,10 @@ class Settings:
     """Of the optimisation.
 
     ``iterations`` of ``rounds`` rounds each, in groups of ``group_size``; each chunk is learnt from ``epochs`` times in
-    batches of ``batch_size``. The ratio of probabilities is cut
-    at 1 - ``clip_low`` and 1 + ``clip_high`` (Yu et al. 2025, DAPO: a higher upper bound keeps exploration alive).
-    ``lr`` times its entry in ``lr_scales``, or 1, is the rate of each of the policy's modules. What is evaluated, and
-    kept, is a running mean of the weights, of which each iteration keeps the share ``averaging`` (Polyak averaging):
-    most of what one iteration teaches is noise.
+    batches of ``batch_size``. The ratio of probabilities is cut at 1 - ``clip_low`` and 1 + ``clip_high`` (Yu et al.
+    2025, DAPO: a higher upper bound keeps exploration alive). A module of the policy learns at ``lr`` times its entry
+    in ``lr_scales``, or 1. What is evaluated, and kept, is a running mean of the weights, of which each iteration keeps
+    the share ``averaging`` (Polyak and Juditsky 1992): much of what one iteration teaches is noise.
     """
 
     iterations: int

@@ -71,7 +71,7 @@ class _Leaf:
     def __init__(self, leaf: Tensor) -> None:
         order = sorted(range(leaf.ndim), key=lambda dim: (dim > 0, -leaf.stride(dim), dim))
         self.memory = leaf.permute(order).numpy()
-        self.back = np.argsort(order).tolist()
+        self.back = np.argsort(order).tolist() if order != sorted(order) else None
 
     def pick(self, index: NDArray[np.int64], array: Callable[..., NDArray]) -> Tensor:
         if self.memory.flags.c_contiguous:
@@ -80,7 +80,8 @@ class _Leaf:
             self.memory.take(index, axis=0, out=out, mode="clip")
         else:
             out = self.memory[index]  # ``take`` would first copy all of it
-        return torch.from_numpy(out).permute(self.back)
+        picked = torch.from_numpy(out)
+        return picked if self.back is None else picked.permute(self.back)
 
 
 class _Columns:
