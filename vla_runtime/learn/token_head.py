@@ -32,7 +32,7 @@ class TokenHead(nn.Module):
         self.curves = nn.Parameter(torch.randn(actions, width, bins) / width**0.5)
         self.offset = nn.Parameter(torch.zeros(actions, 1, bins))
         smooth = neighbours(bins, spread * bins)
-        # So that random curves are as high as they were.
+        # Scaled, so that random curves are as high as random weights for each bin.
         self.register_buffer("smooth", (smooth / smooth.norm(dim=1).mean()).T.contiguous(), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -61,14 +61,13 @@ class Explorer(TensorDictModuleBase):
         return tensordict
 
     def _tokens(self, distribution: Categorical, noise: Tensor | None) -> Tensor:
-        likeliest = distribution.logits.argmax(-1)
         if exploration_type() is not ExplorationType.RANDOM:
-            return likeliest
+            return distribution.logits.argmax(-1)
         normal = torch.randn(distribution.batch_shape)
         if noise is not None and self.coherence:
             normal = math.sqrt(self.coherence) * noise.unsqueeze(-2) + math.sqrt(1.0 - self.coherence) * normal
         tokens = quantile_tokens(distribution.probs, torch.special.ndtr(normal))
-        return tokens if self.varied is None else tokens.where(self.varied, likeliest)
+        return tokens if self.varied is None else tokens.where(self.varied, distribution.logits.argmax(-1))
 
 
 def quantile_tokens(probabilities: Tensor, quantiles: Tensor) -> Tensor:
