@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
+from vla_runtime.app.run import RunOptions, run
+from vla_runtime.episode.process import RecorderProcess, RecorderStatus
 from vla_runtime.episode.reader import read_episode
 
 from . import live
@@ -112,6 +115,25 @@ def test_ctrl_c_stops_under_control_and_leaves_nothing_behind(tmp_path: Path) ->
         assert report["host"]["dead_man_ms"] == []
         assert live.all_gone(family)
         check(report["log"])
+
+
+def test_a_ctrl_c_while_an_episode_is_being_closed_loses_neither_its_count_nor_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = RecorderProcess.close_episode
+
+    def interrupted(recorder: RecorderProcess, timeout_s: float = 5.0) -> RecorderStatus:
+        os.kill(os.getpid(), signal.SIGINT)
+        return close(recorder, timeout_s)
+
+    monkeypatch.setattr(RecorderProcess, "close_episode", interrupted)
+    options = RunOptions(str(live.patient("tracker", tmp_path)), log_directory=str(tmp_path / "log"))
+    report = run(options, lambda line: None, time.monotonic_ns())
+    assert (report.cause.kind, report.cause.text, report.episodes) == ("interrupted", "SIGINT", 1)
+    (log,) = report.logs
+    episode = read_episode(Path(log))
+    assert not episode.truncated
+    assert report.metrics.ticks == len(episode.ticks) > 0
 
 
 def test_a_second_ctrl_c_asks_for_an_immediate_stop(tmp_path: Path) -> None:

@@ -167,8 +167,10 @@ class _Run:
         self.say(f"waiting for robot {self.config.name}; instruction: {self.config.instruction!r}")
         self._enter_realtime()
         self.collector = Collector()
-        while self._episode(spec) and not self.switch.thrown:
-            pass
+        while self._episode(spec):
+            if self.switch.stop is not None:  # it was thrown between the loop's end and now
+                self.report.cause = Cause(self.switch.stop.kind, self.switch.stop.text)
+                break
 
     def _enter_realtime(self) -> None:
         """Last of all: the processes and threads that are there by now stay as they are."""
@@ -214,21 +216,25 @@ class _Run:
             start_ns=start_ns, clock=self.clock, robot=self.robot, planner=self.planner, recorder=log,
             stop=self.switch.poll, episode=index, first_request=self.next_request,
         )  # fmt: skip
+        # Until the episode is counted and its log has its end, a signal waits.
         self.switch.armed = True
         try:
+            return self._account(loop, self._run(loop))
+        finally:
+            self._close_log()
+            self.switch.armed = False
+
+    def _run(self, loop: ControlLoop) -> Cause:
+        try:
             with self.collector.kept_out():
-                cause = loop.run()
+                return loop.run()
         except BaseException:
             self.robot.stop(StopCategory.CONTROLLED_THEN_OFF)
             raise
-        finally:
-            self.switch.armed = False
-            self._close_log()
-        self.next_request = loop.parts.scheduler.next_seq
-        return self._account(loop, cause)
 
     def _account(self, loop: ControlLoop, cause: Cause) -> bool:
         report = self.report
+        self.next_request = loop.parts.scheduler.next_seq
         report.metrics.merge(loop.metrics)
         report.gc_collections = self.collector.collections
         if report.start_to_first_command_ms is None and loop.metrics.first_command_ns is not None:

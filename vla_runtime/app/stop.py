@@ -36,9 +36,9 @@ class StopSwitch:
         return self._stop
 
     @property
-    def thrown(self) -> bool:
-        """Something has asked for the end."""
-        return self._stop is not None
+    def stop(self) -> Stop | None:
+        """The stop that was asked for until now, None for none."""
+        return self._stop
 
     @contextmanager
     def signals(self) -> Iterator[None]:
