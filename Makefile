@@ -90,7 +90,7 @@ bench-precision: env  ## fp32, fp16 and int8 files of one policy: size and time 
 bench-peers: env  ## vla-run beside other executors of chunks, each from the package index: 3 GB, 40 minutes
 	$(BIN)/python -m benchmarks.peers --json
 
-bench-data: env  ## from a store on disk to training batches, beside the library's plain way; 3 GB of disk, two minutes
+bench-data: env  ## from a store on disk to training batches, beside the library's plain way; 4 GB of disk, two minutes
 	$(BIN)/python -m benchmarks.data_path --json
 
 lerobot-check: env  ## LeRobot's own ACT policy, installed in an environment of its own, through vla-export: 2 GB

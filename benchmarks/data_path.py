@@ -127,7 +127,7 @@ def _rates(buffers: dict[str, TensorDictReplayBuffer], batch: int, rounds: int) 
 
 
 def main() -> None:
-    parser = options(__doc__, samples=8000, rounds=10, large=1500, cache=300)
+    parser = options(__doc__, samples=12000, rounds=10, large=1500, cache=300)
     arguments = parser.parse_args()
 
     def say(line: str) -> None:

@@ -203,6 +203,14 @@ def test_a_value_that_is_not_finite_passes_no_transform(bad: float) -> None:
         scaling.env_action().inv(TensorDict({ACTION: action}, [2]))
 
 
+def test_samples_without_what_is_normalised_are_refused_with_what_they_hold() -> None:
+    scaling = Scaling.from_spec(contract())
+    with pytest.raises(KeyError, match=r"'observation', 'state'\) is not in the samples.*action"):
+        scaling.observation_norm()(TensorDict({ACTION: torch.zeros(2, 4)}, [2]))
+    with pytest.raises(KeyError, match=r"'vla_action', 'chunk'\) is not in the samples.*action"):
+        scaling.data_chunk()(TensorDict({ACTION: torch.zeros(2, 4)}, [2]))
+
+
 def test_an_env_is_normalised_and_clamped_too() -> None:
     scaling = Scaling.from_spec(contract(clamp=0.01))
     env = TransformedEnv(toy.make_env([3], seed=0), Compose(scaling.observation_norm(), scaling.env_action()))

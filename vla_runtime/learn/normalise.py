@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tensordict import TensorDictBase
 from torch import Tensor
-from torchrl.envs.transforms import ActionScaling, ObservationNorm
+from torchrl.envs.transforms import ActionScaling, ObservationNorm, Transform
 
 from vla_runtime.learn.finite import refuse_not_finite
 
@@ -18,7 +18,21 @@ def clamped(values: Tensor, limit: Tensor | None) -> Tensor:
     return values if limit is None else values.clamp(-limit, limit)
 
 
-class StateNorm(ObservationNorm):
+class _Sampled(Transform):
+    """``forward`` as torchrl's, without its ``dispatch``, which for a small batch takes as long as the arithmetic."""
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        for in_key, out_key in zip(self.in_keys, self.out_keys, strict=True):
+            value = tensordict.get(in_key, None)
+            if value is not None:
+                tensordict.set(out_key, self._apply_transform(value))
+            elif not self.missing_tolerance:
+                held = ", ".join(str(key) for key in tensordict.keys(True, True))
+                raise KeyError(f"{in_key!r} is not in the samples, which hold {held}")
+        return tensordict
+
+
+class StateNorm(_Sampled, ObservationNorm):
     """(x - loc) / scale, clamped: on an env's observations or a replay buffer's sample path.
 
     Args:
@@ -54,7 +68,7 @@ class StateNorm(ObservationNorm):
                 refuse_not_finite(value, "the state", self.names)
 
 
-class ActionNorm(ActionScaling):
+class ActionNorm(_Sampled, ActionScaling):
     """(x - loc) / scale, clamped, and back: forward on a sample path, inverse on the way into an env.
 
     On the way back the normalised action is clamped before it is scaled.
