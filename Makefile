@@ -39,8 +39,12 @@ spine: env  ## torchrl's toy task: train, export, run over sockets for 20 s, log
 	$(BIN)/vla-run --robot toy --policy $(SPINE)/model.onnx --duration 20 --log $(SPINE)/toy
 	$(BIN)/vla-replay "$$(ls $(SPINE)/toy/*.mcap | head -n 1)" --check --env toy --policy $(SPINE)/model.onnx
 
-test: env
-	$(BIN)/python -m pytest
+# Robots in real time, or commands as people type them: one after the other. All other tests share the cores.
+LIVE := $(addprefix tests/,app benchmarks deploy docs faults plugins soak wire)
+
+test: env  ## all tests, about 13 minutes on 2 cores
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(addprefix --ignore=,$(LIVE))
+	$(BIN)/python -m pytest $(LIVE)
 
 check: env
 	$(BIN)/ruff check .

@@ -155,7 +155,7 @@ def put(key: object, place: object, value: float) -> object:
     (lambda data: data.set((IMAGE, "front"), data[IMAGE, "front"].permute(0, 2, 3, 1)),
      r"episode 3 has .*'front'.* of shape .* expected \[7, 6, 8, 3\]"),
     (lambda data: data.__delitem__((IMAGE, "wrist")), r"episode 3 has no tensor .*'wrist'"),
-], ids=str)  # fmt: skip
+], ids=["nan state", "infinite action", "unknown id", "other type", "other shape", "camera missing"])  # fmt: skip
 def test_what_cannot_be_trained_on_is_refused_by_name_and_leaves_nothing(
     how: object, message: str, tmp_path: Path
 ) -> None:
