@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.data import TensorStorage
+
+from vla_runtime.learn.store.columns import Columns, column, fresh, pick
+from vla_runtime.learn.store.lent import Lent
 
 __all__ = ["RowStorage", "Rows"]
 
@@ -33,16 +33,16 @@ class Rows:
 
     def __getitem__(self, wanted: NestedKey | slice | Tensor | Sequence[int]) -> Tensor | TensorDictBase:
         if isinstance(wanted, (str, tuple)):
-            return _column(self.data.get(wanted)).pick(self.index.numpy(), _fresh)
-        return _Columns(self.data).pick(self.index[wanted].numpy(), _fresh)
+            return pick(column(self.data.get(wanted)), self.index.numpy(), fresh)
+        return pick(Columns(self.data), self.index[wanted].numpy(), fresh)
 
 
 class RowStorage(TensorStorage):
     """torchrl's storage over ``samples``, with a faster way to read many at once.
 
-    Rows are copied with numpy's ``take``, which knows nothing of threads: torch's own indexing waits for all of its
-    threads, and on a machine that does anything else that takes longer than copying. The memory of a batch is used
-    again once nobody holds a tensor of it. An index beyond the end is an IndexError, as in torchrl's own.
+    Rows are copied as ``copy_rows`` does it: torch's own indexing waits for all of its threads, and on a machine that
+    does anything else that takes longer than copying. The memory of a batch is used again once nobody holds a tensor of
+    it. An index beyond the end is an IndexError, as in torchrl's own.
     """
 
     def __init__(self, samples: TensorDictBase | Rows) -> None:
@@ -52,8 +52,8 @@ class RowStorage(TensorStorage):
         if self._rows is not None:
             self._len = self.max_size = len(self._rows)
             self.__dict__["_total_shape_value"] = torch.Size([len(self._rows)])
-        self._columns = _Columns(whole)
-        self._lent = _Lent(_KEPT * len(list(whole.keys(True, True))))
+        self._columns = Columns(whole)
+        self._lent = Lent(_KEPT * len(list(whole.keys(True, True))))
 
     def get(self, index: int | Sequence[int] | slice | Tensor) -> TensorDictBase:
         many = isinstance(index, Tensor) and index.ndim == 1 and index.dtype == torch.long
@@ -62,41 +62,7 @@ class RowStorage(TensorStorage):
         places = torch.arange(len(self))[index].numpy() if not many else _checked(index, len(self)).numpy()
         if places.ndim == 0:
             return self._storage[int(self._rows[places])]
-        return self._columns.pick(places if self._rows is None else self._rows[places], self._lent.array)
-
-
-class _Leaf:
-    """A tensor whose rows can be picked; what is picked lies in memory as the tensor does: images H x W x RGB."""
-
-    def __init__(self, leaf: Tensor) -> None:
-        order = sorted(range(leaf.ndim), key=lambda dim: (dim > 0, -leaf.stride(dim), dim))
-        self.memory = leaf.permute(order).numpy()
-        self.back = np.argsort(order).tolist() if order != sorted(order) else None
-
-    def pick(self, index: NDArray[np.int64], array: Callable[..., NDArray]) -> Tensor:
-        if self.memory.flags.c_contiguous:
-            out = array((len(index), *self.memory.shape[1:]), self.memory.dtype)
-            # "clip" writes straight to ``out``; the index has been checked.
-            self.memory.take(index, axis=0, out=out, mode="clip")
-        else:
-            out = self.memory[index]  # ``take`` would first copy all of it
-        picked = torch.from_numpy(out)
-        return picked if self.back is None else picked.permute(self.back)
-
-
-class _Columns:
-    """The tensors of a tensordict, whose rows can be picked; ``array(shape, dtype)`` gives the memory to copy to."""
-
-    def __init__(self, data: TensorDictBase) -> None:
-        self.columns = {key: _column(value) for key, value in data.items()}
-
-    def pick(self, index: NDArray[np.int64], array: Callable[..., NDArray]) -> TensorDict:
-        parts = {key: column.pick(index, array) for key, column in self.columns.items()}
-        return TensorDict(parts, batch_size=[len(index)])
-
-
-def _column(value: Tensor | TensorDictBase) -> _Leaf | _Columns:
-    return _Leaf(value) if isinstance(value, Tensor) else _Columns(value)
+        return pick(self._columns, places if self._rows is None else self._rows[places], self._lent.array)
 
 
 def _checked(index: Tensor, count: int) -> Tensor:
@@ -104,25 +70,3 @@ def _checked(index: Tensor, count: int) -> Tensor:
     if low < -count or high >= count:
         raise IndexError(f"index {low if low < -count else high} is out of range for {count} samples")
     return index if low >= 0 else index % count
-
-
-def _fresh(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    return np.empty(shape, dtype)
-
-
-class _Lent:
-    """Memory that is handed out again when the tensors made of it are gone."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._known: dict[tuple[object, ...], list[tuple[NDArray, weakref.ref[NDArray]]]] = {}
-
-    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-        known = self._known.setdefault((shape, dtype), [])
-        free = next((place for place, (_, user) in enumerate(known) if user() is None), None)
-        memory = np.empty(shape, dtype) if free is None else known.pop(free)[0]
-        # A tensor keeps the array alive that it was made of: this view, not the memory itself.
-        view = memory.view()
-        if len(known) < self._most:
-            known.append((memory, weakref.ref(view)))
-        return view
