@@ -18,6 +18,7 @@ class Lent:
         self._known: dict[tuple[object, ...], list[tuple[NDArray, weakref.ref[NDArray]]]] = {}
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+        """Memory of that shape and type, of any content; it is free again when the array that is returned is gone."""
         known = self._known.setdefault((shape, dtype), [])
         free = next((place for place, (_, user) in enumerate(known) if user() is None), None)
         memory = np.empty(shape, dtype) if free is None else known.pop(free)[0]
