@@ -42,7 +42,7 @@ spine: env  ## torchrl's toy task: train, export, run over sockets for 20 s, log
 # Robots in real time, or commands as people type them: one after the other. All other tests share the cores.
 LIVE := $(addprefix tests/,app benchmarks deploy docs faults plugins soak wire)
 
-test: env  ## all tests, about 13 minutes on 2 cores
+test: env  ## all tests, about 12 minutes on 2 cores
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(addprefix --ignore=,$(LIVE))
 	$(BIN)/python -m pytest $(LIVE)
 

@@ -37,7 +37,7 @@ class StopSwitch:
 
     @property
     def stop(self) -> Stop | None:
-        """The stop that was asked for until now, None for none."""
+        """What was asked for so far, without a look at the time; None for nothing."""
         return self._stop
 
     @contextmanager

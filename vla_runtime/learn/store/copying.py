@@ -16,7 +16,7 @@ __all__ = ["Copy", "copy_rows"]
 
 _PIECE = 1 << 20  # bytes: takes much longer to copy than to hand over
 _WORTH = 8 << 20  # bytes: with fewer, waking another thread costs as much as it saves
-_MOST_THREADS = 8  # more are not faster: the memory is not
+_MOST_THREADS = 8  # however many cores there are: copying is bound by memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,11 @@ __all__ = ["Lent"]
 
 
 class Lent:
-    """Memory that is handed out again when the tensors made of it are gone; of ``most`` arrays, others are let go."""
+    """Memory that is handed out again when the tensors made of it are gone.
+
+    Args:
+        most: how many arrays of one shape and type are kept; further ones are used once.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
